@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mlstacks_dagster.spec.models import StackOptions
+
 __all__ = [
     "Binding",
     "ComponentKind",
@@ -21,8 +23,6 @@ __all__ = [
     "PlannedUnit",
     "Provision",
     "Requirement",
-    "StackOptions",
-    "StateLocation",
     "Teardown",
     "UnitDefinition",
 ]
@@ -109,31 +109,6 @@ class UnitDefinition(_Model):
     leftovers: tuple[str, ...] = ()
     cost_note: str = ""
     path: Path = Field(description="folder of the unit; set by discovery, not in the file")
-
-
-class StateLocation(_Model):
-    """Where Terraform states live: this machine, or an existing bucket.
-
-    ``region`` matters for S3 only; None means the stack's region.
-    """
-
-    kind: Literal["local", "s3", "gcs"] = "local"
-    bucket: str | None = None
-    prefix: str = ""
-    region: str | None = None
-
-
-class StackOptions(_Model):
-    """The optional fields of a stack file that are ours.
-
-    ``ttl_seconds`` counts from the deploy; ``expires_at`` is Unix time in seconds.
-    """
-
-    ttl_seconds: int | None = None
-    expires_at: int | None = None
-    protect: bool = False
-    on_failure: Literal["keep", "destroy"] = "keep"
-    state: StateLocation = StateLocation()
 
 
 class Binding(_Model):
