@@ -135,7 +135,9 @@ def _flag(env: Mapping[str, str], name: str) -> bool:
         return False
     if value in ("1", "true", "yes"):
         return True
-    raise SettingError(f"{name}={value!r} is neither yes nor no", remedy=f"set {name}=1 or unset it")
+    raise SettingError(
+        f"{name}={value!r} is neither yes nor no", remedy=f"set {name}=1 or unset it"
+    )
 
 
 def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
