@@ -34,6 +34,7 @@ class ProviderOverride(BaseModel):
 class Wiring(BaseModel):
     """Where a unit's tools find the cloud.
 
+    ``instance_id`` tells one run of an emulator from the next; None for the cloud.
     ``environment`` is added to the tool's environment and used for our own SDK clients;
     ``endpoint_url`` is set for an emulator only; ``provider_mirror`` is a filesystem mirror
     that Terraform installs from, without asking a registry; ``backend_s3`` is merged into the
@@ -43,6 +44,7 @@ class Wiring(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     target: Target = "cloud"
+    instance_id: str | None = None
     environment: dict[str, str] = Field(default_factory=dict)
     endpoint_url: str | None = None
     providers: dict[str, ProviderOverride] = Field(default_factory=dict)

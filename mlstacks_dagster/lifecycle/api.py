@@ -1,0 +1,88 @@
+"""What Dagster's steps call. Each function works on one unit and returns what it did."""
+
+from __future__ import annotations
+
+import time
+
+from mlstacks_dagster.catalog.models import Plan
+from mlstacks_dagster.engines.wiring import Target, load_wiring
+from mlstacks_dagster.ledger.records import StackRecord
+from mlstacks_dagster.ledger.store import Ledger
+from mlstacks_dagster.lifecycle.deploy import deploy
+from mlstacks_dagster.lifecycle.destroy import destroy
+from mlstacks_dagster.lifecycle.drift import drift
+from mlstacks_dagster.lifecycle.models import (
+    DeployOutcome,
+    DestroyOutcome,
+    DriftOutcome,
+    Reporter,
+    UnitJob,
+)
+from mlstacks_dagster.lifecycle.session import Session, open_ledger, unit_lock
+from mlstacks_dagster.lifecycle.snapshot import read_stacks
+from mlstacks_dagster.settings import Settings
+
+__all__ = ["deploy_unit", "destroy_unit", "drift_unit", "live_stack", "read_stacks", "register"]
+
+
+def deploy_unit(job: UnitJob, settings: Settings, report: Reporter) -> DeployOutcome:
+    """Deploy one unit; the stack is registered in the ledger first."""
+    with open_ledger(settings) as ledger:
+        stack = register(job.plan, job.target, ledger, settings)
+        ledger.bump_generation(stack.stack_id, job.run_id)
+        with unit_lock(settings, stack.stack_id, job, report):
+            return deploy(Session(job, stack, settings, ledger, report))
+
+
+def destroy_unit(job: UnitJob, settings: Settings, report: Reporter) -> DestroyOutcome:
+    """Destroy one unit; a unit that was never deployed is a success with nothing done."""
+    with open_ledger(settings) as ledger:
+        stack = live_stack(job.plan.stack, ledger, settings)
+        if stack is None:
+            return DestroyOutcome(stack_id=None, target=job.target, action="never_deployed")
+        with unit_lock(settings, stack.stack_id, job, report):
+            return destroy(Session(job, stack, settings, ledger, report))
+
+
+def drift_unit(job: UnitJob, settings: Settings, report: Reporter) -> DriftOutcome:
+    """Check one unit for drift; changes nothing but the ledger's note."""
+    with open_ledger(settings) as ledger:
+        stack = live_stack(job.plan.stack, ledger, settings)
+        if stack is None:
+            return DriftOutcome(status="not_deployed")
+        with unit_lock(settings, stack.stack_id, job, report):
+            return drift(Session(job, stack, settings, ledger, report))
+
+
+def register(plan: Plan, target: Target, ledger: Ledger, settings: Settings) -> StackRecord:
+    """Return the stack's live record, made now if there is none.
+
+    A stack that is deployed stays where it is; ``target`` is for one that isn't.
+    """
+    live = live_stack(plan.stack, ledger, settings)
+    if live is not None:
+        target = live.target
+    wiring = load_wiring(target, settings.sandbox_dir)
+    created = live.created_at if live else int(time.time())
+    options = plan.options
+    expires = options.expires_at
+    if options.ttl_seconds is not None:
+        expires = created + options.ttl_seconds
+    return ledger.register_stack(
+        plan, target=target, sandbox_id=wiring.instance_id, expires_at=expires
+    )
+
+
+def live_stack(name: str, ledger: Ledger, settings: Settings) -> StackRecord | None:
+    """Return the deployed stack of that name.
+
+    What lived in a sandbox that has been stopped went with it: such a stack is closed here.
+    """
+    live = ledger.live_stack(name)
+    if live is None or live.target == "cloud":
+        return live
+    wiring = load_wiring("sandbox", settings.sandbox_dir)
+    if live.sandbox_id and live.sandbox_id != wiring.instance_id:
+        ledger.abandon_sandbox(live.sandbox_id, "the sandbox was stopped")
+        return None
+    return live

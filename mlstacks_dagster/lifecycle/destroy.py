@@ -1,0 +1,138 @@
+"""Destroy one unit: brakes, recovery, emptying, destroy, proof."""
+
+from __future__ import annotations
+
+import shutil
+
+from mlstacks_dagster.engines.tf_stage import Workspace
+from mlstacks_dagster.errors import MlstacksError, RefusedError
+from mlstacks_dagster.ledger.records import Operation
+from mlstacks_dagster.lifecycle.export import export_path
+from mlstacks_dagster.lifecycle.inputs import hard_requirements
+from mlstacks_dagster.lifecycle.models import DestroyOutcome, ResourceRow
+from mlstacks_dagster.lifecycle.operations import operation, prepare
+from mlstacks_dagster.lifecycle.recover import recover
+from mlstacks_dagster.lifecycle.session import Session
+from mlstacks_dagster.sweep.aws_empty import empty
+from mlstacks_dagster.sweep.find import FindContext
+
+__all__ = ["destroy"]
+
+# The Terraform types behind the things that a unit may ask to have emptied first.
+_EMPTIED_TYPES = {"s3_bucket": "aws_s3_bucket", "ecr_repository": "aws_ecr_repository"}
+
+
+def destroy(session: Session) -> DestroyOutcome:
+    """Destroy the unit and what an interrupted run left of it.
+
+    Raises :class:`RefusedError` when the stack is protected or another unit still needs this one.
+    """
+    record = session.record()
+    if record is None or record.status == "destroyed":
+        session.ended("unchanged")
+        return never_deployed(session)
+    _check_brakes(session)
+    unclean = session.ledger.unclean(session.stack.stack_id, session.unit.name)
+    with operation(session, "destroy", record.input_hash or "") as current:
+        workspace = prepare(session)
+        if unclean:
+            _take_back(session, workspace, current.record)
+        before = session.rows(workspace)
+        _empty(session, before)
+        session.phase("plan")
+        plan = session.engine.plan(workspace, destroy=True, on_event=session.on_event)
+        if plan.has_changes:
+            session.phase("destroy")
+            session.engine.apply(workspace, plan, on_event=session.on_event)
+        left = session.rows(workspace)
+        if left:
+            names = ", ".join(r.address for r in left)
+            raise MlstacksError(
+                f"{session.unit.name}: still in the state after destroy: {names}",
+                remedy="run the same command again",
+            )
+        current.succeed(summary={"destroy": len(before)}, outputs={}, resources=())
+    closed = _close(session)
+    session.ended("done")
+    return DestroyOutcome(
+        stack_id=session.stack.stack_id,
+        target=session.stack.target,
+        action="destroyed",
+        destroyed=len(before),
+        resources=before,
+        stack_closed=closed,
+        seconds=session.elapsed(),
+        tool_seconds=session.engine.seconds,
+    )
+
+
+def never_deployed(session: Session) -> DestroyOutcome:
+    """Return the outcome of a unit that has nothing to destroy."""
+    return DestroyOutcome(
+        stack_id=session.stack.stack_id,
+        target=session.stack.target,
+        action="never_deployed",
+        stack_closed=_close(session),
+        seconds=session.elapsed(),
+    )
+
+
+def _check_brakes(session: Session) -> None:
+    if session.stack.protect:
+        raise RefusedError(
+            f"stack {session.stack.name} is protected",
+            remedy="set `protect: false` in its stack file and deploy it, then destroy it",
+        )
+    for other in session.plan.units:
+        if session.unit.name not in hard_requirements(session.plan, other):
+            continue
+        record = session.ledger.unit(session.stack.stack_id, other.name)
+        if record is not None and record.status != "destroyed":
+            raise RefusedError(
+                f"{session.unit.name} is still needed by {other.name}, which is {record.status}",
+                remedy=f"destroy {other.name} first, or select it too",
+            )
+
+
+def _take_back(session: Session, workspace: Workspace, current: Operation) -> None:
+    """Import what an interrupted run made, so that Terraform destroys it too."""
+    session.phase("looking for what exists")
+    plan = session.engine.plan(workspace, on_event=session.on_event)
+    recover(session, workspace, plan, current)
+
+
+def _empty(session: Session, resources: tuple[ResourceRow, ...]) -> None:
+    context = FindContext(
+        region=session.unit.region,
+        wiring=session.wiring,
+        environment=session.environment,
+        install=session.install,
+        stack_id=session.stack.stack_id,
+        unit=session.unit.name,
+    )
+    for wanted in session.unit.definition.teardown.empty:
+        for row in resources:
+            if row.type == _EMPTIED_TYPES[wanted.resource]:
+                session.phase(f"emptying {row.id}")
+                empty(
+                    wanted.resource,
+                    row.id,
+                    context,
+                    on_progress=lambda done, name=row.id: session.report.line(
+                        f"emptying {name}: {done} items deleted"
+                    ),
+                )
+
+
+def _close(session: Session) -> bool:
+    """Forget the unit's folders; close the stack once all its units are gone."""
+    stack_id = session.stack.stack_id
+    for folder in (
+        session.settings.work_dir(stack_id, session.unit.name),
+        session.settings.state_dir(stack_id, session.unit.name),
+    ):
+        shutil.rmtree(folder, ignore_errors=True)
+    closed = session.ledger.destroy_finished(stack_id)
+    if closed:
+        export_path(session.settings, session.stack.name).unlink(missing_ok=True)
+    return closed

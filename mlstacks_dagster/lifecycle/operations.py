@@ -1,0 +1,78 @@
+"""An operation's frame: the intent before, the outcome after, whatever happens between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from mlstacks_dagster.engines.process import settle
+from mlstacks_dagster.engines.tf_stage import Workspace
+from mlstacks_dagster.errors import CommandCancelledError
+from mlstacks_dagster.ledger.records import Operation
+from mlstacks_dagster.lifecycle.models import ResourceRow
+from mlstacks_dagster.lifecycle.session import Session
+
+__all__ = ["Current", "operation", "prepare"]
+
+
+class Current:
+    """The operation at work. It is a failure unless :meth:`succeed` was called."""
+
+    def __init__(self, record: Operation) -> None:
+        self.record = record
+        self.result: dict[str, Any] | None = None
+
+    def succeed(
+        self,
+        *,
+        summary: dict[str, Any],
+        outputs: dict[str, Any] | None = None,
+        resources: tuple[ResourceRow, ...] = (),
+        module_digest: str | None = None,
+    ) -> None:
+        """Keep what is recorded when the frame closes."""
+        self.result = {
+            "summary": summary,
+            "outputs": outputs,
+            "resources": [r.model_dump() for r in resources],
+            "module_digest": module_digest,
+        }
+
+
+@contextmanager
+def operation(
+    session: Session, kind: Literal["deploy", "destroy"], input_hash: str
+) -> Iterator[Current]:
+    """Record the intent, and the outcome when the frame is left."""
+    record = session.ledger.begin(
+        session.stack.stack_id,
+        session.unit.name,
+        engine=session.unit.definition.engine,
+        kind=kind,
+        run_id=session.job.run_id,
+        input_hash=input_hash,
+    )
+    current = Current(record)
+    try:
+        yield current
+    except BaseException as error:
+        stopped = isinstance(error, CommandCancelledError) or not isinstance(error, Exception)
+        outcome = "interrupted" if stopped else "failed"
+        session.ledger.finish(record.id, outcome, summary={}, error=str(error))
+        session.ended("failed")
+        raise
+    if current.result is None:
+        raise AssertionError("an operation must end with succeed()")
+    session.ledger.finish(record.id, "ok", **current.result)
+
+
+def prepare(session: Session) -> Workspace:
+    """Stage and initialise the module, after an earlier tool of this unit has ended."""
+    session.phase("init")
+    workspace = session.stage()
+    settled = settle(workspace.record, on_line=session.report.line)
+    if settled:
+        session.report.milestone(f"{session.unit.name}: {settled}")
+    session.engine.init(workspace, on_event=session.on_event)
+    return workspace

@@ -1,0 +1,210 @@
+"""One unit at work: its stack, its ledger, its tools, its lock.
+
+A session is what deploy, destroy and drift have in common. Heavy rooms (engines, sweep) are
+made on first use, since a unit that has nothing to do needs none of them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mlstacks_dagster.catalog.models import Plan, PlannedUnit
+from mlstacks_dagster.engines.environment import tool_environment
+from mlstacks_dagster.engines.process import ProcessRunner
+from mlstacks_dagster.engines.redaction import Redactor
+from mlstacks_dagster.engines.terraform import Event, TerraformEngine
+from mlstacks_dagster.engines.tf_stage import UnitRequest, Workspace
+from mlstacks_dagster.engines.tools import find_terraform
+from mlstacks_dagster.engines.wiring import Wiring, load_wiring
+from mlstacks_dagster.ledger.records import StackRecord, UnitRecord
+from mlstacks_dagster.ledger.store import Ledger
+from mlstacks_dagster.lifecycle import inputs, locks
+from mlstacks_dagster.lifecycle.models import Progress, Reporter, ResourceRow, UnitJob
+from mlstacks_dagster.settings import Settings, process_environment
+
+__all__ = ["Session", "open_ledger", "unit_lock"]
+
+
+@contextmanager
+def open_ledger(settings: Settings) -> Iterator[Ledger]:
+    """Open the ledger that the settings name."""
+    with Ledger.open(settings.ledger_url) as ledger:
+        yield ledger
+
+
+@contextmanager
+def unit_lock(settings: Settings, stack_id: str, job: UnitJob, report: Reporter) -> Iterator[None]:
+    """Hold the unit's lock: no two processes work in one work folder."""
+
+    def on_wait(other: dict[str, str]) -> None:
+        report.milestone(f"{job.unit}: waiting for run {other.get('run', '?')} to leave this unit")
+
+    who = {"run": job.run_id, "pid": str(os.getpid())}
+    path = settings.locks_dir / f"{stack_id}.{job.unit}.lock"
+    with locks.hold(path, who, timeout=settings.lock_timeout, on_wait=on_wait):
+        yield
+
+
+class Session:
+    """What working on one unit of a deployed stack needs."""
+
+    def __init__(
+        self,
+        job: UnitJob,
+        stack: StackRecord,
+        settings: Settings,
+        ledger: Ledger,
+        report: Reporter,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.job = job
+        self.stack = stack
+        self.settings = settings
+        self.ledger = ledger
+        self.report = report
+        self.clock = clock
+        self.started = clock()
+        self.tool_seconds = 0.0
+        self._phase = "starting"
+
+    @property
+    def plan(self) -> Plan:
+        """The resolved stack."""
+        return self.job.plan
+
+    @cached_property
+    def unit(self) -> PlannedUnit:
+        """The planned unit."""
+        return self.plan.unit(self.job.unit)
+
+    @cached_property
+    def install(self) -> str:
+        """The installation's id, part of the ownership marks."""
+        return self.ledger.installation().install_id
+
+    @cached_property
+    def wiring(self) -> Wiring:
+        """How the tools reach the cloud; raises SandboxError when the sandbox is down."""
+        return load_wiring(self.stack.target, self.settings.sandbox_dir)
+
+    @cached_property
+    def marks(self) -> dict[str, str]:
+        """The ownership marks of this unit."""
+        return inputs.tags_and_marks(self.unit, self.stack, self.install)[1]
+
+    @cached_property
+    def variables(self) -> dict[str, Any]:
+        """The module's input values, bound outputs of other units included."""
+        return inputs.variables(self.unit, self.stack, self.install, self._output_of)
+
+    @cached_property
+    def backend(self) -> dict[str, Any]:
+        """Terraform's backend block."""
+        return inputs.backend(self.settings, self.stack, self.unit, self.wiring)
+
+    @cached_property
+    def digest(self) -> str:
+        """The module's digest."""
+        return inputs.module_digest(self.unit.definition.path)
+
+    @cached_property
+    def input_hash(self) -> str:
+        """The hash that decides whether there is anything to do."""
+        return inputs.input_hash(
+            self.digest, self.variables, self.backend, self.unit, self.wiring
+        )
+
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        """The environment of the unit's processes and SDK clients."""
+        return tool_environment(process_environment(), self.unit.environment, self.wiring)
+
+    @cached_property
+    def engine(self) -> TerraformEngine:
+        """The Terraform engine, with its tool found."""
+        runner = ProcessRunner()
+        return TerraformEngine(find_terraform(self.settings), runner, self.settings)
+
+    def record(self) -> UnitRecord | None:
+        """Return the ledger's row of this unit."""
+        return self.ledger.unit(self.stack.stack_id, self.unit.name)
+
+    def state_path(self) -> Path | None:
+        """Return the local state file; None when the state is in a bucket."""
+        local = self.backend.get("local")
+        return Path(local["path"]) if local else None
+
+    def stage(self) -> Workspace:
+        """Stage the module's private copy."""
+        return self.engine.stage(
+            UnitRequest(
+                unit=self.unit.name,
+                module=self.unit.definition.path,
+                work_dir=self.settings.work_dir(self.stack.stack_id, self.unit.name),
+                backend=self.backend,
+                variables=self.variables,
+                wiring=self.wiring,
+                environment=self.environment,
+                redactor=Redactor(self._secrets()),
+            )
+        )
+
+    def phase(self, name: str) -> None:
+        """Enter a phase and report it."""
+        self._phase = name
+        self.report.progress(self._progress(0, 0))
+
+    def on_event(self, event: Event) -> None:
+        """Pass an event of the tool on to the reporter."""
+        if event.kind == "progress":
+            self.report.progress(self._progress(event.done, event.total))
+            return
+        self.report.line(event.text)
+        if event.kind in ("milestone", "error"):
+            self.report.milestone(f"{self.unit.name}: {event.text}")
+
+    def ended(self, state: str) -> None:
+        """Report how the unit ended: ``done``, ``unchanged`` or ``failed``."""
+        progress = self._progress(0, 0)
+        self.report.progress(progress.model_copy(update={"state": state}))
+
+    def elapsed(self) -> float:
+        """Return the seconds since the session began."""
+        return self.clock() - self.started
+
+    def rows(self, workspace: Workspace) -> tuple[ResourceRow, ...]:
+        """Return the resources in the unit's state."""
+        return tuple(
+            ResourceRow(address=r.address, type=r.type, id=r.id)
+            for r in self.engine.resources(workspace)
+        )
+
+    def _progress(self, done: int, total: int) -> Progress:
+        return Progress(
+            unit=self.unit.name,
+            phase=self._phase,
+            done=done,
+            total=total,
+            seconds=round(self.elapsed(), 3),
+        )
+
+    def _output_of(self, unit: str, output: str) -> Any:
+        record = self.ledger.unit(self.stack.stack_id, unit)
+        if record is None or record.status == "destroyed":
+            return None
+        return record.outputs.get(output)
+
+    def _secrets(self) -> tuple[str, ...]:
+        env = self.environment
+        words = ("SECRET", "TOKEN", "PASSWORD", "KEY")
+        return tuple(
+            value
+            for name, value in env.items()
+            if any(w in name.upper() for w in words) and len(value) > 4
+        )

@@ -1,0 +1,109 @@
+"""All stacks: those that have a file, and those that are deployed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from mlstacks_dagster.catalog.loading import load_plan
+from mlstacks_dagster.catalog.models import Plan
+from mlstacks_dagster.errors import InputError, MlstacksError
+from mlstacks_dagster.ledger.store import Ledger
+from mlstacks_dagster.lifecycle.models import StackEntry, StackSnapshot
+from mlstacks_dagster.settings import Settings
+
+__all__ = ["merge_retired", "read_stacks", "stack_entry"]
+
+
+def read_stacks(settings: Settings) -> StackSnapshot:
+    """Return every stack; a broken file becomes an entry with ``problems``, never an error."""
+    entries: dict[str, StackEntry] = {}
+    for entry in _from_files(settings):
+        if entry.name in entries:
+            entry = _clash(entry, entries[entry.name])
+        entries[entry.name] = entry
+    try:
+        with Ledger.open(settings.ledger_url) as ledger:
+            for row in ledger.stacks():
+                entries[row.name] = _merge(entries.get(row.name), row.name, ledger)
+    except MlstacksError as error:
+        entries["ledger"] = StackEntry(name="ledger", problems=(str(error),))
+    return StackSnapshot(stacks=tuple(entries[name] for name in sorted(entries)))
+
+
+def stack_entry(plan: Plan, ledger: Ledger) -> StackEntry:
+    """Return the entry of one stack whose file was just read."""
+    entry = StackEntry(name=plan.stack, plan=plan, file=str(plan.source) if plan.source else None)
+    return _merge(entry, plan.stack, ledger)
+
+
+def merge_retired(plan: Plan, deployed: Plan, live_units: set[str]) -> tuple[Plan, tuple[str, ...]]:
+    """Add to ``plan`` the units of ``deployed`` that are live but no longer asked for.
+
+    Returns the merged plan and the names that were added.
+    """
+    known = {unit.name for unit in plan.units}
+    retired = [u for u in deployed.units if u.name in live_units and u.name not in known]
+    names = known | {unit.name for unit in retired}
+    kept = [
+        u.model_copy(update={"depends_on": tuple(d for d in u.depends_on if d in names)})
+        for u in retired
+    ]
+    merged = plan.model_copy(update={"units": (*plan.units, *kept)})
+    return merged, tuple(unit.name for unit in kept)
+
+
+def _from_files(settings: Settings) -> Iterator[StackEntry]:
+    folder = settings.stacks_dir
+    for path in sorted({*folder.glob("*.y*ml"), *folder.glob("*/*.y*ml")}):
+        kind, name = _peek(path)
+        if kind == "component":
+            continue
+        try:
+            plan = load_plan(path, settings)
+        except InputError as error:
+            yield StackEntry(name=name or path.stem, problems=(str(error),), file=str(path))
+        else:
+            yield StackEntry(name=plan.stack, plan=plan, file=str(path))
+
+
+def _peek(path: Path) -> tuple[str | None, str | None]:
+    """Return ``spec_type`` and ``name`` as far as they can be read."""
+    try:
+        found = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+    except (yaml.YAMLError, OSError, ValueError):
+        return None, None
+    if not isinstance(found, dict):
+        return None, None
+    kind, name = found.get("spec_type"), found.get("name")
+    return kind if isinstance(kind, str) else None, name if isinstance(name, str) else None
+
+
+def _clash(entry: StackEntry, first: StackEntry) -> StackEntry:
+    problem = (
+        f"two files describe a stack named {entry.name}: {first.file} and {entry.file}"
+        " (give one of them another name)"
+    )
+    return first.model_copy(update={"problems": (*first.problems, problem)})
+
+
+def _merge(entry: StackEntry | None, name: str, ledger: Ledger) -> StackEntry:
+    row = ledger.live_stack(name)
+    if row is None:
+        return entry or StackEntry(name=name)
+    entry = entry or StackEntry(name=name, file=str(row.source) if row.source else None)
+    deployed = row.plan
+    plan, retired = deployed, ()
+    if entry.plan is not None:
+        live = {unit.unit for unit in ledger.units(row.stack_id) if unit.status != "destroyed"}
+        plan, retired = merge_retired(entry.plan, deployed, live)
+    return entry.model_copy(
+        update={
+            "plan": plan,
+            "retired": retired,
+            "stack_id": row.stack_id,
+            "target": row.target,
+        }
+    )
