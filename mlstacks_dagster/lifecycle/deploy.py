@@ -100,7 +100,9 @@ def _unchanged(session: Session, record: UnitRecord) -> DeployOutcome:
         target=session.stack.target,
         action="unchanged",
         outputs=record.outputs,
-        resources=tuple(ResourceRow(address=r.address, type=r.type, id=r.resource_id) for r in rows),
+        resources=tuple(
+            ResourceRow(address=r.address, type=r.type, id=r.resource_id) for r in rows
+        ),
         seconds=session.elapsed(),
         state=describe_state(session.backend),
     )

@@ -110,13 +110,16 @@ def _refuse_foreign(
     planned = session.ledger.planned_items(session.stack.stack_id, session.unit.name)
     for want, there in found:
         item = planned.get(want.address)
-        if verdict(
-            there,
-            want,
-            session.marks,
-            absent_before=bool(item and item.absent_before and operation.previous is not None),
-            began_at=item.began_at if item else None,
-        ) == "foreign":
+        if (
+            verdict(
+                there,
+                want,
+                session.marks,
+                absent_before=bool(item and item.absent_before and operation.previous is not None),
+                began_at=item.began_at if item else None,
+            )
+            == "foreign"
+        ):
             raise NotOwnedError(
                 f"{want.type} {there.import_id!r} exists already and isn't"
                 f" {session.stack.name}'s (wanted by {want.address})",

@@ -116,9 +116,7 @@ class Session:
     @cached_property
     def input_hash(self) -> str:
         """The hash that decides whether there is anything to do."""
-        return inputs.input_hash(
-            self.digest, self.variables, self.backend, self.unit, self.wiring
-        )
+        return inputs.input_hash(self.digest, self.variables, self.backend, self.unit, self.wiring)
 
     @cached_property
     def environment(self) -> dict[str, str]:

@@ -1,0 +1,47 @@
+"""``catalog``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mlstacks_dagster.cli.common import json_option, print_json, print_table
+
+__all__ = ["command"]
+
+
+@click.command("catalog")
+@json_option
+@click.option(
+    "--write",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write docs/catalog.md and schemas/ under this folder.",
+)
+def command(as_json: bool, write: Path | None) -> None:
+    """List every unit that can be deployed."""
+    from mlstacks_dagster.catalog.discovery import load_catalog
+    from mlstacks_dagster.settings import Settings
+
+    catalog = load_catalog(Settings.load())
+    if write is not None:
+        from mlstacks_dagster.catalog.docs import write_generated
+
+        write_generated(write)
+        click.echo(f"wrote docs/catalog.md and schemas/ under {write}")
+        return
+    units = sorted(catalog.units, key=lambda u: (u.provider, u.component is not None, u.name))
+    rows = [
+        (
+            unit.provider,
+            unit.name,
+            f"{unit.component.type}/{unit.component.flavor}" if unit.component else "(base)",
+            unit.engine,
+            ", ".join(r.capability for r in unit.requires),
+        )
+        for unit in units
+    ]
+    if as_json:
+        print_json([unit.model_dump(mode="json") for unit in units])
+        return
+    print_table(("PROVIDER", "UNIT", "COMPONENT", "ENGINE", "NEEDS"), rows)

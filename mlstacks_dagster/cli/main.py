@@ -1,0 +1,70 @@
+"""The ``mlstacks-dagster`` command.
+
+Verbs are imported when they are called, so that ``--help`` and ``version`` answer at once.
+Exit codes: 0 done, 1 failed, 2 bad input, 3 refused.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import cast
+
+import click
+
+from mlstacks_dagster.errors import MlstacksError
+
+__all__ = ["cli", "main"]
+
+# verb: the help line that the overview shows without importing the verb
+VERBS = {
+    "validate": "Check a stack file and everything it names.",
+    "plan": "Show the units of a stack, their order, and what a deploy would touch.",
+    "deploy": "Deploy a stack, or some of its components.",
+    "destroy": "Destroy a stack, or some of its components.",
+    "status": "Show what is deployed.",
+    "output": "Print the outputs of a deployed stack.",
+    "catalog": "List what can be deployed.",
+    "sandbox": "Start, stop or look into the emulated AWS on this machine.",
+    "demo": "Deploy the quickstart example into the sandbox.",
+    "ui": "Open Dagster's UI on this machine.",
+    "tools": "Show which tools would be used, and where they come from.",
+    "version": "Print the version.",
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"mlstacks_dagster.cli.{cmd_name}")
+        return cast("click.Command", module.command)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Deploy MLOps infrastructure with Terraform and Helm, and take it down without a trace."""
+
+
+def main() -> None:
+    """Run the command; an error of ours becomes a message and an exit code."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.Abort:
+        click.echo("aborted", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except MlstacksError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,83 @@
+"""Launch a Dagster run from the command line and show how it goes."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from mlstacks_dagster.cli.common import print_json, print_table
+
+if TYPE_CHECKING:
+    from mlstacks_dagster.defs.launch import LaunchRequest, LaunchResult
+    from mlstacks_dagster.lifecycle.models import Progress
+    from mlstacks_dagster.settings import Settings
+
+__all__ = ["ProgressPrinter", "prepare_target", "run_and_report"]
+
+
+class ProgressPrinter:
+    """Prints a line when a unit enters a phase, and as its resources get done."""
+
+    def __init__(self) -> None:
+        self._shown: dict[str, tuple[str, int]] = {}
+
+    def __call__(self, progress: Progress) -> None:
+        """Print ``progress`` unless it says nothing new."""
+        phase = progress.phase if progress.state == "working" else progress.state
+        key = (phase, progress.done)
+        if self._shown.get(progress.unit) == key:
+            return
+        self._shown[progress.unit] = key
+        count = f"{progress.done}/{progress.total}" if progress.total else ""
+        click.echo(
+            f"{progress.seconds:7.1f}s  {progress.unit:<26} {phase:<24} {count}".rstrip(), err=True
+        )
+
+
+def prepare_target(settings: Settings, sandbox: bool) -> None:
+    """Start the sandbox if it is wanted; close the stacks of one that is gone."""
+    if not sandbox:
+        return
+    from mlstacks_dagster.cli.sandbox import ensure_started
+
+    ensure_started(settings)
+
+
+def run_and_report(request: LaunchRequest, settings: Settings, *, as_json: bool) -> LaunchResult:
+    """Run ``request``, print progress to stderr and the units' ends to stdout.
+
+    Exits with 1 when the run failed.
+    """
+    from mlstacks_dagster.defs.launch import launch
+
+    result = launch(
+        request,
+        settings,
+        on_progress=ProgressPrinter(),
+        on_log=lambda text: click.echo(text, err=True),
+    )
+    if as_json:
+        print_json(
+            {
+                "run_id": result.run_id,
+                "success": result.success,
+                "units": {
+                    name: {"outcome": unit.outcome, "error": unit.error}
+                    for name, unit in result.units.items()
+                },
+            }
+        )
+    else:
+        print_table(
+            ("UNIT", "RESULT"), [(name, unit.outcome) for name, unit in result.units.items()]
+        )
+    for name, unit in result.units.items():
+        if unit.error:
+            click.echo(f"\n{name}: {unit.error}", err=True)
+    if not result.success:
+        word = "cancelled" if result.cancelled else "failed"
+        click.echo(f"\nrun {result.run_id} {word}; run the same command again to go on", err=True)
+        sys.exit(1)
+    return result

@@ -1,0 +1,26 @@
+"""``ui``."""
+
+from __future__ import annotations
+
+import click
+
+__all__ = ["command"]
+
+
+@click.command("ui")
+@click.option("-p", "--port", type=int, default=3000, show_default=True, help="0: any free port.")
+@click.option("--sandbox", is_flag=True, help="Stacks that are not deployed yet go to the sandbox.")
+def command(port: int, sandbox: bool) -> None:
+    """Run Dagster's UI on 127.0.0.1, guarded against other web pages; Ctrl-C ends it."""
+    from mlstacks_dagster.cli.running import prepare_target
+    from mlstacks_dagster.defs.ui import serve_ui
+    from mlstacks_dagster.settings import Settings
+
+    settings = Settings.load()
+    prepare_target(settings, sandbox)
+    serve_ui(
+        settings,
+        port,
+        sandbox=sandbox,
+        on_ready=lambda url: click.echo(f"Dagster's UI: {url}  (Ctrl-C ends it)"),
+    )
