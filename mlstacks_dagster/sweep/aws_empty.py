@@ -1,0 +1,201 @@
+"""Empty buckets and repositories, so that they can be destroyed.
+
+The brake: the ownership marks are read again just before, and nothing is touched unless they are
+this unit's. Deletes go in batches of what AWS takes at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any, Literal, TypeVar
+
+from mlstacks_dagster.errors import MlstacksError, NotOwnedError
+from mlstacks_dagster.sweep.aws_session import Client, aws_calls, client_error, error_code
+from mlstacks_dagster.sweep.contracts import FindContext, Progress, Wanted
+from mlstacks_dagster.sweep.find import FINDERS
+from mlstacks_dagster.sweep.marks import same_owner
+
+__all__ = ["empty", "empty_bucket", "empty_repository"]
+
+Resource = Literal["s3_bucket", "ecr_repository"]
+
+_OBJECTS_PER_CALL = 1000
+_IMAGES_PER_CALL = 100
+_NAMES_IN_ERROR = 10
+_MAX_PASSES = 20
+_T = TypeVar("_T")
+
+_TYPES: Mapping[Resource, tuple[str, str, str]] = {
+    "s3_bucket": ("aws_s3_bucket", "bucket", "bucket"),
+    "ecr_repository": ("aws_ecr_repository", "name", "repository"),
+}
+
+
+def empty(
+    resource: Resource,
+    name: str,
+    region: str,
+    ctx: FindContext,
+    on_progress: Progress = lambda _: None,
+) -> int:
+    """Empty the bucket or repository ``name`` of ``ctx``'s unit; return how many items went.
+
+    One that doesn't exist counts as empty. Raises :class:`NotOwnedError`, before anything is
+    deleted, when its marks aren't those of this installation, stack and unit; else what
+    :func:`empty_bucket` and :func:`empty_repository` raise.
+    """
+    here = ctx if region == ctx.region else replace(ctx, region=region, _clients={}, _memo={})
+    kind, attribute, word = _TYPES[resource]
+    address = f"{word} {name}"
+    found = FINDERS[kind].find(here.fresh(), [Wanted(address, kind, {attribute: name})])
+    if address not in found:
+        return 0
+    tags = found[address].tags or {}
+    if not same_owner(tags, here.marks):
+        raise NotOwnedError(
+            f"{address} in {region} was not emptied: it doesn't carry the marks of stack "
+            f"{ctx.stack_id}, unit {ctx.unit}",
+            remedy=f"empty the {word} yourself if it may go, then destroy again",
+        )
+    if resource == "s3_bucket":
+        return empty_bucket(here.client("s3"), name, on_progress)
+    return empty_repository(here.client("ecr"), name, on_progress)
+
+
+def empty_bucket(client: Client, bucket: str, on_progress: Progress = lambda _: None) -> int:
+    """Delete all object versions, delete markers and unfinished uploads; return their number.
+
+    The caller has checked whose the bucket is. ``on_progress`` hears of each thousand. A bucket
+    that doesn't exist is fine. Raises :class:`MlstacksError` with the keys that S3 kept.
+    """
+    counter = _Counter(f"bucket {bucket}", on_progress)
+    with aws_calls(f"emptying bucket {bucket}", _region(client)):
+        try:
+            _delete_versions(client, bucket, counter)
+            _abort_uploads(client, bucket, counter)
+        except client_error() as error:
+            if error_code(error) != "NoSuchBucket":
+                raise
+    return counter.total
+
+
+class _Counter:
+    """Counts what went, and says so."""
+
+    def __init__(self, what: str, say: Progress) -> None:
+        self._what = what
+        self._say = say
+        self.total = 0
+
+    def add(self, number: int) -> None:
+        self.total += number
+        self._say(f"{self._what}: {self.total} deleted")
+
+
+def _region(client: Client) -> str:
+    return str(client.meta.region_name)
+
+
+def _batches(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+def _versions(client: Client, bucket: str) -> Iterator[dict[str, str]]:
+    for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        for item in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
+            yield {"Key": item["Key"], "VersionId": item["VersionId"]}
+
+
+def _delete_versions(client: Client, bucket: str, counter: _Counter) -> None:
+    for batch in _batches(_versions(client, bucket), _OBJECTS_PER_CALL):
+        answer = client.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
+        if errors := answer.get("Errors"):
+            raise _kept(client, bucket, errors)
+        counter.add(len(batch))
+
+
+def _kept(client: Client, bucket: str, errors: Sequence[Mapping[str, str]]) -> MlstacksError:
+    keys = ", ".join(str(e.get("Key")) for e in errors[:_NAMES_IN_ERROR])
+    more = len(errors) - _NAMES_IN_ERROR
+    said = (
+        f"bucket {bucket}: S3 did not delete {len(errors)} object versions: {keys}"
+        + (f" and {more} more" if more > 0 else "")
+        + f" ({errors[0].get('Code')}: {errors[0].get('Message')})"
+    )
+    if _has_object_lock(client, bucket):
+        return MlstacksError(
+            said,
+            remedy="the bucket has Object Lock: wait until the retention is over, or remove "
+            "the legal hold or governance retention, then destroy again",
+        )
+    return MlstacksError(said, remedy="run the same command again; if it stays, delete by hand")
+
+
+def _has_object_lock(client: Client, bucket: str) -> bool:
+    try:
+        answer = client.get_object_lock_configuration(Bucket=bucket)
+    except client_error():
+        return False
+    configuration = answer.get("ObjectLockConfiguration", {})
+    return bool(configuration.get("ObjectLockEnabled") == "Enabled")
+
+
+def _abort_uploads(client: Client, bucket: str, counter: _Counter) -> None:
+    for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
+        uploads = page.get("Uploads", ())
+        for upload in uploads:
+            try:
+                client.abort_multipart_upload(
+                    Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                )
+            except client_error() as error:
+                if error_code(error) != "NoSuchUpload":
+                    raise
+        if uploads:
+            counter.add(len(uploads))
+
+
+def empty_repository(client: Client, name: str, on_progress: Progress = lambda _: None) -> int:
+    """Delete all images of an ECR repository; return their number.
+
+    An image that a multi-platform list refers to goes after its list, in a further pass. The
+    caller has checked whose the repository is; one that doesn't exist is fine. Raises
+    :class:`MlstacksError` with the digests that ECR kept.
+    """
+    counter = _Counter(f"repository {name}", on_progress)
+    with aws_calls(f"emptying repository {name}", _region(client)):
+        try:
+            _delete_images(client, name, counter)
+        except client_error() as error:
+            if error_code(error) != "RepositoryNotFoundException":
+                raise
+    return counter.total
+
+
+def _delete_images(client: Client, name: str, counter: _Counter) -> None:
+    for _ in range(_MAX_PASSES):
+        pages = client.get_paginator("list_images").paginate(repositoryName=name)
+        images = [image for page in pages for image in page["imageIds"]]
+        digests = dict.fromkeys(i["imageDigest"] for i in images if i.get("imageDigest"))
+        if not digests:
+            return
+        failures: list[Mapping[str, Any]] = []
+        for batch in _batches(digests, _IMAGES_PER_CALL):
+            answer = client.batch_delete_image(
+                repositoryName=name, imageIds=[{"imageDigest": d} for d in batch]
+            )
+            failed = answer.get("failures", [])
+            failures += failed
+            counter.add(len(batch) - len(failed))
+        if len(failures) == len(digests):
+            break
+    raise MlstacksError(
+        f"repository {name}: ECR did not delete {len(failures)} images: "
+        + ", ".join(str(f.get("imageId", {}).get("imageDigest")) for f in failures)
+        + f" ({failures[0].get('failureCode') if failures else 'images keep coming'})",
+        remedy="run the same command again; if it stays, delete them by hand",
+    )
