@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlstacks_dagster.engines.process import settle
 from mlstacks_dagster.engines.terraform import OutputValue, PlanResult
 from mlstacks_dagster.engines.tf_stage import Workspace
 from mlstacks_dagster.errors import MarksError, RefusedError

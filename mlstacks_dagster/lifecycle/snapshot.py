@@ -21,9 +21,8 @@ def read_stacks(settings: Settings) -> StackSnapshot:
     """Return every stack; a broken file becomes an entry with ``problems``, never an error."""
     entries: dict[str, StackEntry] = {}
     for entry in _from_files(settings):
-        if entry.name in entries:
-            entry = _clash(entry, entries[entry.name])
-        entries[entry.name] = entry
+        first = entries.get(entry.name)
+        entries[entry.name] = entry if first is None else _clash(entry, first)
     try:
         with Ledger.open(settings.ledger_url) as ledger:
             for row in ledger.stacks():
