@@ -97,5 +97,5 @@ class Stack:
     region: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     components: tuple[Component, ...] = ()
-    options: StackOptions = StackOptions()
+    options: StackOptions = field(default_factory=StackOptions)
     warnings: tuple[Problem, ...] = ()

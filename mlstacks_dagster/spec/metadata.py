@@ -1,0 +1,110 @@
+"""Tags and environment variables: what a user may set, and what would be refused or harmful."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+
+from mlstacks_dagster.spec.fields import Fields
+
+__all__ = ["MAX_USER_TAGS", "RESERVED_TAG_PREFIX", "read_environment", "read_tags", "tag_limit"]
+
+RESERVED_TAG_PREFIX = "mlstacks-"
+_OWNERSHIP_MARKS = 8
+MAX_USER_TAGS = 50 - _OWNERSHIP_MARKS  # AWS allows 50 tags on a resource
+
+_ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LOADER = "it changes which programs or libraries are run"
+_OURS = "it changes this program's own settings"
+_REFUSED_NAMES: Mapping[str, str] = {
+    "BASH_ENV": _LOADER,
+    "ENV": _LOADER,
+    "GCONV_PATH": _LOADER,
+    "HOME": "it moves the folders of credentials and caches",
+    "IFS": _LOADER,
+    "KUBECONFIG": "each run has a kubeconfig of its own",
+    "PATH": _LOADER,
+    "SHELL": _LOADER,
+}
+_REFUSED_PREFIXES: Mapping[str, str] = {
+    "LD_": _LOADER,
+    "DYLD_": _LOADER,
+    "PYTHON": _LOADER,
+    "TF_": "Terraform's variables, arguments, logs and data folder are set by this program",
+    "HELM_": "Helm's plug-ins and folders are set by this program",
+    "MLSTACKS_": _OURS,
+    "DAGSTER_": _OURS,
+}
+
+
+def read_environment(fields: Fields) -> dict[str, str]:
+    """Return ``environment_variables``; problems go to the findings of ``fields``."""
+    variables = fields.text_map("environment_variables")
+    at = "environment_variables"
+    for name, value in variables.items():
+        if not _ENVIRONMENT_NAME.fullmatch(name):
+            fields.error(
+                f"{name!r} can't be the name of an environment variable",
+                at,
+                name,
+                remedy="use letters, digits and _, no digit first",
+            )
+        elif reason := _refusal(name):
+            fields.error(f"environment variable {name}: {reason}", at, name, remedy="remove it")
+        if "\0" in value:
+            fields.error(f"{name} holds a NUL character", at, name, remedy="remove the character")
+    return variables
+
+
+def _refusal(name: str) -> str | None:
+    upper = name.upper()
+    for prefix, reason in _REFUSED_PREFIXES.items():
+        if upper.startswith(prefix):
+            return reason
+    return _REFUSED_NAMES.get(upper)
+
+
+def read_tags(fields: Fields, key: str, provider: str) -> dict[str, str]:
+    """Return the tags at ``key``; problems go to the findings of ``fields``.
+
+    Only AWS's rules of characters and lengths are checked: labels of other clouds are made
+    from the tags later.
+    """
+    tags = fields.text_map(key)
+    for name, value in tags.items():
+        if name.casefold().startswith(RESERVED_TAG_PREFIX):
+            fields.error(
+                f"tag {name!r}: keys that begin with {RESERVED_TAG_PREFIX} are the ownership marks",
+                key,
+                name,
+                remedy="use another key",
+            )
+        elif provider == "aws" and (rule := _aws_tag_rule(name, value)):
+            fields.error(f"tag {name[:140]!r} would be refused by AWS", key, name, remedy=rule)
+    if provider == "aws" and (rule := tag_limit(tags)):
+        fields.error(f"{len(tags)} tags in {key}", key, remedy=rule)
+    return tags
+
+
+def tag_limit(tags: Mapping[str, str]) -> str | None:
+    """Return the rule when ``tags`` are more than AWS allows next to the ownership marks."""
+    if len(tags) <= MAX_USER_TAGS:
+        return None
+    return f"use at most {MAX_USER_TAGS}: AWS allows 50, of which {_OWNERSHIP_MARKS} are ours"
+
+
+def _aws_tag_rule(key: str, value: str) -> str | None:
+    if not 1 <= len(key) <= 128:
+        return "a tag's key has 1 to 128 characters"
+    if len(value) > 256:
+        return "a tag's value has at most 256 characters"
+    if key.casefold().startswith("aws:"):
+        return "keys that begin with aws: belong to AWS"
+    if not all(_allowed(c) for c in key + value):
+        return "tags have only letters, digits, spaces and _ . : / = + - @"
+    return None
+
+
+def _allowed(char: str) -> bool:
+    return char in "_.:/=+-@" or unicodedata.category(char)[0] in "LNZ"
