@@ -98,8 +98,8 @@ def _no_double_claims(found: Iterable[tuple[Wanted, Found]]) -> None:
 
 def verdict(
     found: Found,
+    wanted: Wanted,
     marks: Mapping[str, str],
-    *,
     absent_before: bool,
     began_at: int | None,
 ) -> Literal["ours", "foreign"]:
@@ -109,7 +109,8 @@ def verdict(
     that we looked, that it was absent, and that we then began to create it, at Unix time
     ``began_at`` in seconds. Ours is what carries the marks of this installation, stack and
     component; a part that can't be tagged, when its parent is of this installation and stack;
-    and a thing without any mark that was absent before and isn't older than our beginning.
+    and a thing without any mark, found by its unique name, that was absent before and isn't
+    older than our beginning.
     """
     if found.tags is None:
         return "foreign"
@@ -117,7 +118,8 @@ def verdict(
         return "ours" if same_owner(found.tags, marks, (INSTALL, STACK)) else "foreign"
     if same_owner(found.tags, marks):
         return "ours"
-    if has_marks(found.tags) or not absent_before or began_at is None:
+    by_name = wanted.type in NAMED_FINDERS or wanted.type == "aws_launch_template"
+    if not by_name or has_marks(found.tags) or not absent_before or began_at is None:
         return "foreign"
     created = None if found.created_at is None else found.created_at.timestamp()
     if created is not None and created < began_at - _CLOCK_LEEWAY_SECONDS:
