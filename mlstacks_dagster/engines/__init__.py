@@ -1,0 +1,1 @@
+"""Every child process: the runner, Terraform, and how tools reach the cloud."""

@@ -1,0 +1,80 @@
+"""The environment that a unit's tools see: a short list of what they need, nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlstacks_dagster.engines.wiring import Wiring
+from mlstacks_dagster.errors import InputError
+
+__all__ = ["is_emulated", "tool_environment", "user_cli_config"]
+
+_ALLOWED = re.compile(
+    r"(PATH|HOME|USER|LOGNAME|LANG|LANGUAGE|TZ|TMPDIR|LC_.*"
+    r"|(?i:https?_proxy|no_proxy|all_proxy)"
+    r"|SSL_CERT_FILE|SSL_CERT_DIR|AWS_.*|GOOGLE_.*|CLOUDSDK_.*|TF_TOKEN_.*)\Z"
+)
+_CLOUD_ACCESS = re.compile(r"(AWS_|GOOGLE_|CLOUDSDK_|TF_TOKEN_)")
+_REFUSED = re.compile(r"(TF_|LD_|DYLD_|PYTHON|MLSTACKS_|DAGSTER_|KUBECONFIG\Z|HOME\Z|PATH\Z)")
+_NO_CREDENTIALS = {
+    "AWS_CONFIG_FILE": "/dev/null",
+    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+def tool_environment(
+    base: Mapping[str, str],
+    *,
+    unit: Mapping[str, str],
+    wiring: Wiring,
+    cli_config: Path,
+    plugin_cache: Path | None,
+) -> dict[str, str]:
+    """Return the whole environment of a Terraform process.
+
+    Of ``base`` (ours) only known names pass; ``unit`` is the stack's own, ``wiring``'s values
+    win. With an emulator no credential or profile of the user is seen. ``plugin_cache`` is
+    shared by several modules; None when providers come from a mirror.
+    Raises :class:`InputError` for a name in ``unit`` that would change what Terraform does.
+    """
+    env = {name: value for name, value in base.items() if _ALLOWED.match(name)}
+    for name, value in unit.items():
+        if _REFUSED.match(name):
+            raise InputError(
+                f"environment_variables: {name} is not passed on, it would change how the tool "
+                "itself works",
+                remedy="remove it; inputs of a component belong under metadata.config",
+            )
+        env[name] = value
+    if is_emulated(wiring):
+        env = {name: value for name, value in env.items() if not _CLOUD_ACCESS.match(name)}
+        env.update(_NO_CREDENTIALS)
+    env.update(wiring.environment)
+    env.update(
+        TF_IN_AUTOMATION="1",
+        TF_INPUT="0",
+        CHECKPOINT_DISABLE="1",
+        TF_CLI_CONFIG_FILE=str(cli_config),
+    )
+    if plugin_cache is not None:
+        env["TF_PLUGIN_CACHE_DIR"] = str(plugin_cache)
+        env["TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE"] = "1"
+    return env
+
+
+def is_emulated(wiring: Wiring) -> bool:
+    """Tell whether the tools talk to an emulator rather than to a real cloud."""
+    return wiring.target == "sandbox" or wiring.endpoint_url is not None
+
+
+def user_cli_config(base: Mapping[str, str]) -> Path | None:
+    """Return the user's own Terraform CLI configuration (mirrors, tokens), if it exists."""
+    named = base.get("TF_CLI_CONFIG_FILE") or base.get("TERRAFORM_CONFIG")
+    home = base.get("HOME")
+    candidates = [Path(named)] if named else []
+    if not named and home:
+        candidates = [Path(home) / ".terraformrc", Path(home) / ".tofurc"]
+    return next((path for path in candidates if path.is_file()), None)
