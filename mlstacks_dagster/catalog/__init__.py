@@ -1,0 +1,1 @@
+"""The catalog: every unit definition on disk, and stacks resolved against it."""

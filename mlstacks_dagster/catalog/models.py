@@ -143,13 +143,17 @@ class PlannedUnit(_Model):
 
 
 class Plan(_Model):
-    """A resolved stack; ``units`` are in an order in which they can be deployed."""
+    """A resolved stack; ``units`` are in an order in which they can be deployed.
+
+    ``zenml_version`` is the config key ``zenml-version``, for the ZenML stack file.
+    """
 
     stack: str
     provider: Literal["aws", "gcp", "k3d"]
     region: str
     units: tuple[PlannedUnit, ...]
     options: StackOptions = StackOptions()
+    zenml_version: str | None = None
     source: Path | None = None
     warnings: tuple[str, ...] = ()
 

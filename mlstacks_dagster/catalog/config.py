@@ -1,0 +1,172 @@
+"""Give the user's ``metadata.config`` values to the units whose keys they are.
+
+A component's own units come first, then the base units of the plan (cluster, network).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mlstacks_dagster.catalog.discovery import Catalog
+from mlstacks_dagster.catalog.models import UnitDefinition
+from mlstacks_dagster.catalog.selection import Selection
+from mlstacks_dagster.catalog.typecheck import check_type
+from mlstacks_dagster.catalog.variables import Variable, module_variables
+from mlstacks_dagster.errors import Problem
+from mlstacks_dagster.spec.matrix import COMMON_CONFIG_KEYS
+from mlstacks_dagster.spec.models import Component, Stack
+from mlstacks_dagster.spec.rules import RULES
+from mlstacks_dagster.spec.suggest import nearest
+
+__all__ = ["Assignment", "assign_config", "common_keys", "zenml_version"]
+
+_PROJECT = "project_id"
+_ZENML_VERSION = "zenml-version"
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A value of a unit's input variable and the component and key that it comes from."""
+
+    value: Any
+    component: Component
+    key: str
+
+    @property
+    def where(self) -> str:
+        """File and line of the value."""
+        source = self.component.source
+        return f"{source.file}:{source.line('metadata', 'config', self.key)}"
+
+    def problem(self, message: str, remedy: str = "") -> Problem:
+        """Return a problem located at the value."""
+        return self.component.source.problem(message, "metadata", "config", self.key, remedy=remedy)
+
+
+def common_keys(provider: str) -> tuple[str, ...]:
+    """Return the keys that every component on ``provider`` takes."""
+    return (*COMMON_CONFIG_KEYS, *((_PROJECT,) if provider == "gcp" else ()))
+
+
+def zenml_version(stack: Stack, problems: list[Problem]) -> str | None:
+    """Return the stack's one ``zenml-version``, None when no component names one."""
+    found: Assignment | None = None
+    for component in stack.components:
+        if _ZENML_VERSION not in component.config:
+            continue
+        given = Assignment(component.config[_ZENML_VERSION], component, _ZENML_VERSION)
+        if not isinstance(given.value, str):
+            problems.append(given.problem(f"{given.key} must be text", "put it in quotes"))
+        elif found is None:
+            found = given
+        elif found.value != given.value:
+            problems.append(_conflict("the stack", given, found, show=True))
+    return None if found is None else str(found.value)
+
+
+def assign_config(
+    stack: Stack, catalog: Catalog, selection: Selection, problems: list[Problem]
+) -> dict[str, dict[str, Any]]:
+    """Return the values of each unit's variables; what is wrong is added to ``problems``."""
+    assigned: dict[str, dict[str, Assignment]] = {name: {} for name in selection.units}
+    common = common_keys(stack.provider)
+    for component in stack.components:
+        own = selection.owned_by(component)
+        if not own:
+            continue  # reported already: the catalog doesn't have it
+        for key, value in component.config.items():
+            given = Assignment(value, component, key)
+            if key not in common:
+                for unit in _targets(given, own, catalog, selection, problems):
+                    _assign(unit, given, assigned[unit.name], problems)
+    values = {name: {v: a.value for v, a in found.items()} for name, found in assigned.items()}
+    _add_project(stack, selection, values, problems)
+    return values
+
+
+def _targets(
+    given: Assignment,
+    own: Sequence[UnitDefinition],
+    catalog: Catalog,
+    selection: Selection,
+    problems: list[Problem],
+) -> Sequence[UnitDefinition]:
+    targets = [unit for unit in own if given.key in unit.config]
+    if targets:
+        return targets
+    bases = selection.base_units()
+    targets = [unit for unit in bases if given.key in unit.config]
+    if len(targets) > 1:
+        names = " and ".join(unit.name for unit in targets)
+        problems.append(given.problem(f"{given.key} is a key of both {names}", "remove the key"))
+        return ()
+    if not targets:
+        problems.append(_unknown(given, [*own, *bases], catalog))
+    return targets
+
+
+def _unknown(given: Assignment, units: Sequence[UnitDefinition], catalog: Catalog) -> Problem:
+    component = given.component
+    provider = component.provider
+    for base in catalog.base_units(provider):
+        if given.key in base.config:
+            return given.problem(
+                f"{given.key} is a key of {base.name}, which this stack doesn't need",
+                "remove the key, or add a component that needs it",
+            )
+    known = sorted({key for unit in units for key in unit.config} | set(common_keys(provider)))
+    near = nearest(given.key, known)
+    return given.problem(
+        f"unknown key {given.key} for {component.type} {component.flavor}",
+        (f"did you mean {near}? " if near else "") + f"known: {', '.join(known)}",
+    )
+
+
+def _assign(
+    unit: UnitDefinition,
+    given: Assignment,
+    assigned: dict[str, Assignment],
+    problems: list[Problem],
+) -> None:
+    setting = unit.config[given.key]
+    variables = module_variables(unit.path) if unit.engine == "terraform" else {}
+    variable = variables.get(setting.variable, Variable(setting.variable))
+    before = assigned.setdefault(setting.variable, given)
+    if before.value != given.value:
+        problems.append(_conflict(unit.name, given, before, show=not variable.sensitive))
+    elif why := _refusal(given.value, variable, setting.rule):
+        problems.append(given.problem(f"{given.key}: {why}", setting.description))
+
+
+def _refusal(value: object, variable: Variable, rule: str | None) -> str | None:
+    why = check_type(value, variable.type)
+    if why is None:
+        return RULES[rule].check(value) if rule is not None else None
+    return f"must be of type {variable.type}" if variable.sensitive else why
+
+
+def _conflict(who: str, given: Assignment, before: Assignment, *, show: bool) -> Problem:
+    said = f" {given.value!r} here and {before.value!r}" if show else " another value"
+    return given.problem(
+        f"{given.key} of {who} is{said} in {before.where}", "give it one value, in one place"
+    )
+
+
+def _add_project(
+    stack: Stack,
+    selection: Selection,
+    values: dict[str, dict[str, Any]],
+    problems: list[Problem],
+) -> None:
+    """Fill ``project_id`` into every gcp unit; ``spec`` has made sure there is only one."""
+    given = [Assignment(c.config[_PROJECT], c, _PROJECT) for c in stack.components
+             if stack.provider == "gcp" and _PROJECT in c.config]  # fmt: skip
+    if not given:
+        return
+    if why := RULES["gcp_project_id"].check(given[0].value):
+        problems.append(given[0].problem(f"{_PROJECT}: {why}"))
+    for name, unit in selection.units.items():
+        if unit.engine == "terraform" and _PROJECT in module_variables(unit.path):
+            values[name][_PROJECT] = given[0].value

@@ -1,0 +1,162 @@
+"""Find every unit: in our own folders, in ``MLSTACKS_CATALOG_PATH``, in installed packages."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from mlstacks_dagster.catalog.contract import check_catalog, check_unit
+from mlstacks_dagster.catalog.models import UnitDefinition
+from mlstacks_dagster.catalog.unit_file import UNIT_FILE, catalog_error, load_unit
+from mlstacks_dagster.errors import CatalogError, Problem
+from mlstacks_dagster.settings import Settings, data_root
+
+__all__ = ["ENTRY_POINT_GROUP", "Catalog", "load_catalog"]
+
+ENTRY_POINT_GROUP = "mlstacks_dagster.catalog"
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All unit definitions, sorted by provider and name."""
+
+    units: tuple[UnitDefinition, ...]
+
+    def get(self, provider: str, name: str) -> UnitDefinition:
+        """Return a unit by name; raises KeyError."""
+        for unit in self.units:
+            if (unit.provider, unit.name) == (provider, name):
+                return unit
+        raise KeyError(f"{provider}/{name}")
+
+    def by_component(self, provider: str, kind: str, flavor: str) -> tuple[UnitDefinition, ...]:
+        """Return the units that make up a component of type ``kind``, in order of name."""
+        return tuple(
+            unit
+            for unit in self.units
+            if unit.provider == provider
+            and unit.component is not None
+            and (unit.component.type, unit.component.flavor) == (kind, flavor)
+        )
+
+    def providers_of(self, capability: str, provider: str) -> tuple[UnitDefinition, ...]:
+        """Return the units on ``provider`` that provide ``capability``."""
+        return tuple(
+            unit
+            for unit in self.units
+            if unit.provider == provider
+            and any(provision.capability == capability for provision in unit.provides)
+        )
+
+    def base_units(self, provider: str) -> tuple[UnitDefinition, ...]:
+        """Return the units that are no component: they come in because others need them."""
+        return tuple(u for u in self.units if u.provider == provider and u.component is None)
+
+    def kinds(self, provider: str) -> tuple[tuple[str, str], ...]:
+        """Return the component types and flavors that can be deployed on ``provider``, sorted."""
+        return tuple(sorted({(t, f) for p, t, f in self.triples if p == provider}))
+
+    @property
+    def triples(self) -> frozenset[tuple[str, str, str]]:
+        """Every provider, component type and flavor that can be deployed."""
+        return frozenset(
+            (unit.provider, unit.component.type, unit.component.flavor)
+            for unit in self.units
+            if unit.component is not None
+        )
+
+
+def load_catalog(settings: Settings) -> Catalog:
+    """Return the catalog; it is read again only after a file of a unit has changed.
+
+    Raises :class:`CatalogError`, with file and line, for a broken unit; and for a root that
+    is no folder or a package whose entry point fails, by name.
+    """
+    stamps: dict[Path, tuple[tuple[str, int, int], ...]] = {}
+    for root in _roots(settings):
+        for folder in _unit_folders(root):
+            stamps.setdefault(folder.resolve(), _stamps(folder))
+    return _load(tuple(stamps.items()))
+
+
+@lru_cache(maxsize=32)
+def _load(stamps: tuple[tuple[Path, tuple[tuple[str, int, int], ...]], ...]) -> Catalog:
+    units: list[UnitDefinition] = []
+    problems: list[str] = []
+    for folder, _ in stamps:
+        try:
+            unit = load_unit(folder / UNIT_FILE)
+            found = check_unit(unit)
+        except CatalogError as error:
+            problems.append(error.message)
+        else:
+            units.append(unit)
+            problems += map(str, found)
+    units.sort(key=lambda unit: (unit.provider, unit.name))
+    problems += map(str, check_catalog(units))
+    if problems:
+        raise CatalogError("\n".join(problems))
+    return Catalog(tuple(units))
+
+
+def _roots(settings: Settings) -> Iterator[Path]:
+    own = data_root()
+    yield from (root for root in (own / "terraform", own / "charts") if root.is_dir())
+    for root in settings.catalog_path:
+        if not root.is_dir():
+            raise CatalogError(
+                f"the catalog root {root} is no folder", remedy="correct MLSTACKS_CATALOG_PATH"
+            )
+        yield root
+    yield from _offered_roots(tuple(sys.path))
+
+
+@lru_cache(maxsize=8)
+def _offered_roots(_search_path: tuple[str, ...]) -> tuple[Path, ...]:
+    offered = entry_points(group=ENTRY_POINT_GROUP)
+    return tuple(_offered_root(entry) for entry in sorted(offered, key=lambda e: (e.name, e.value)))
+
+
+def _offered_root(entry: EntryPoint) -> Path:
+    package = entry.dist.name if entry.dist else "an installed package"
+    remedy = f"repair or uninstall {package}"
+    who = f"the entry point {entry.name} = {entry.value} of {package}"
+    try:
+        found = entry.load()
+        found = found() if callable(found) else found
+    except Exception as error:  # a foreign package may raise anything
+        raise CatalogError(
+            f"{who} fails: {type(error).__name__}: {error}", remedy=remedy
+        ) from error
+    if not isinstance(found, str | os.PathLike):
+        raise CatalogError(f"{who} gives {type(found).__name__}, not a path", remedy=remedy)
+    root = Path(found)
+    if not root.is_dir():
+        raise CatalogError(f"{who} gives {root}, which is no folder", remedy=remedy)
+    return root
+
+
+def _unit_folders(root: Path) -> Iterator[Path]:
+    for folder, inner, files in os.walk(root):
+        inner[:] = sorted(name for name in inner if not name.startswith("."))
+        if UNIT_FILE in files:
+            yield Path(folder)
+
+
+def _stamps(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    try:
+        with os.scandir(folder) as entries:
+            return tuple(
+                sorted(
+                    (entry.name, entry.stat().st_mtime_ns, entry.stat().st_size)
+                    for entry in entries
+                    if entry.name == UNIT_FILE or entry.name.endswith(".tf")
+                )
+            )
+    except OSError as error:
+        raise catalog_error([Problem(f"can't read the folder: {error}", folder)]) from None

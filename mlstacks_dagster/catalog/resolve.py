@@ -1,0 +1,106 @@
+"""Turn a stack into a plan: units, their inputs, their edges, in launch order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlstacks_dagster.catalog.config import assign_config, zenml_version
+from mlstacks_dagster.catalog.discovery import Catalog
+from mlstacks_dagster.catalog.models import Plan, PlannedUnit
+from mlstacks_dagster.catalog.selection import Selection, select
+from mlstacks_dagster.errors import Problem, SpecError
+from mlstacks_dagster.spec.models import Provider, Stack
+
+__all__ = ["DEFAULT_REGIONS", "resolve"]
+
+DEFAULT_REGIONS: dict[Provider, str] = {
+    "aws": "us-east-1",
+    "gcp": "us-central1",
+    "k3d": "local",
+}
+"""The region of a stack that names none; a warning says so, except on k3d, which has none."""
+
+
+def resolve(stack: Stack, catalog: Catalog) -> Plan:
+    """Return the plan of ``stack``.
+
+    Base units get the stack's tags and region and nobody's environment variables: these are
+    meant for the component that names them. Raises :class:`SpecError` with every problem of
+    the stack at file and line, and :class:`CatalogError` when units need each other in a circle.
+    """
+    problems: list[Problem] = []
+    warnings = [str(warning) for warning in stack.warnings]
+    selection = select(stack, catalog, problems)
+    values = assign_config(stack, catalog, selection, problems)
+    version = zenml_version(stack, problems)
+    if problems:
+        raise SpecError(sorted(problems, key=lambda p: (str(p.file), p.line or 0, p.message)))
+    region = _stack_region(stack, warnings)
+    units = tuple(
+        _planned(name, stack, selection, values[name], region) for name in selection.order()
+    )
+    warnings += _crossings(units)
+    return Plan(
+        stack=stack.name,
+        provider=stack.provider,
+        region=region,
+        units=units,
+        options=stack.options,
+        zenml_version=version,
+        source=stack.source.file,
+        warnings=tuple(warnings),
+    )
+
+
+def _stack_region(stack: Stack, warnings: list[str]) -> str:
+    """Return ``default_region``, else the one region that components name, else a default."""
+    if stack.region:
+        return stack.region
+    named = {component.region for component in stack.components if component.region}
+    if len(named) == 1:
+        return named.pop()
+    region = DEFAULT_REGIONS[stack.provider]
+    if stack.provider != "k3d":
+        warnings.append(
+            str(
+                stack.source.problem(
+                    f"the stack names no region; {region} is used",
+                    remedy=f"add default_region: {region}",
+                )
+            )
+        )
+    return region
+
+
+def _planned(
+    name: str, stack: Stack, selection: Selection, values: dict[str, Any], region: str
+) -> PlannedUnit:
+    component = selection.owners.get(name)
+    edges = selection.into(name)
+    return PlannedUnit(
+        definition=selection.units[name],
+        component_name=component.name if component else None,
+        region=(component.region if component else None) or region,
+        variables=values,
+        tags={**stack.tags, **(component.tags if component else {})},
+        environment=dict(component.environment) if component else {},
+        bindings=tuple(binding for edge in edges for binding in edge.bindings),
+        depends_on=tuple(sorted({edge.provider for edge in edges})),
+        source=component.source.file if component else None,
+    )
+
+
+def _crossings(units: tuple[PlannedUnit, ...]) -> list[str]:
+    regions = {unit.name: unit.region for unit in units}
+    found = {
+        (unit.name, binding.unit)
+        for unit in units
+        for binding in unit.bindings
+        if regions[binding.unit] != unit.region
+    }
+    return [
+        f"{user} in {regions[user]} uses {provider} in {regions[provider]}:"
+        " calls and data between two regions are slow and cost money, and some services refuse"
+        " them (give both the same region)"
+        for user, provider in sorted(found)
+    ]
