@@ -6,20 +6,22 @@ this unit's. Deletes go in batches of what AWS takes at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Literal, TypeVar
 
 from mlstacks_dagster.errors import MlstacksError, NotOwnedError
 from mlstacks_dagster.sweep.aws_session import Client, aws_calls, client_error, error_code
-from mlstacks_dagster.sweep.contracts import FindContext, Progress, Wanted
+from mlstacks_dagster.sweep.contracts import FindContext, Wanted
 from mlstacks_dagster.sweep.find import FINDERS
 from mlstacks_dagster.sweep.marks import same_owner
 
 __all__ = ["empty", "empty_bucket", "empty_repository"]
 
 Resource = Literal["s3_bucket", "ecr_repository"]
+
+Deleted = Callable[[int], None]
+"""Takes the number of items deleted so far."""
 
 _OBJECTS_PER_CALL = 1000
 _IMAGES_PER_CALL = 100
@@ -34,43 +36,52 @@ _TYPES: Mapping[Resource, tuple[str, str, str]] = {
 
 
 def empty(
-    resource: Resource,
-    name: str,
-    region: str,
-    ctx: FindContext,
-    on_progress: Progress = lambda _: None,
+    resource: Resource, name: str, ctx: FindContext, on_progress: Deleted = lambda _: None
 ) -> int:
     """Empty the bucket or repository ``name`` of ``ctx``'s unit; return how many items went.
 
-    One that doesn't exist counts as empty. Raises :class:`NotOwnedError`, before anything is
-    deleted, when its marks aren't those of this installation, stack and unit; else what
-    :func:`empty_bucket` and :func:`empty_repository` raise.
+    ``on_progress`` hears how many went so far. One that doesn't exist counts as empty. Raises
+    :class:`NotOwnedError`, before anything is deleted, when there is something in it and its
+    marks aren't those of this installation, stack and unit; else what :func:`empty_bucket` and
+    :func:`empty_repository` raise.
     """
-    here = ctx if region == ctx.region else replace(ctx, region=region, _clients={}, _memo={})
     kind, attribute, word = _TYPES[resource]
     address = f"{word} {name}"
-    found = FINDERS[kind].find(here.fresh(), [Wanted(address, kind, {attribute: name})])
+    found = FINDERS[kind].find(ctx.fresh(), [Wanted(address, kind, {attribute: name})])
     if address not in found:
         return 0
-    tags = found[address].tags or {}
-    if not same_owner(tags, here.marks):
+    bucket = resource == "s3_bucket"
+    client = ctx.client("s3" if bucket else "ecr")
+    if not same_owner(found[address].tags or {}, ctx.marks):
+        with aws_calls(f"looking into {address}", ctx.region):
+            used = _bucket_holds(client, name) if bucket else _repository_holds(client, name)
+        if not used:
+            return 0
         raise NotOwnedError(
-            f"{address} in {region} was not emptied: it doesn't carry the marks of stack "
+            f"{address} in {ctx.region} was not emptied: it doesn't carry the marks of stack "
             f"{ctx.stack_id}, unit {ctx.unit}",
             remedy=f"empty the {word} yourself if it may go, then destroy again",
         )
-    if resource == "s3_bucket":
-        return empty_bucket(here.client("s3"), name, on_progress)
-    return empty_repository(here.client("ecr"), name, on_progress)
+    return (empty_bucket if bucket else empty_repository)(client, name, on_progress)
 
 
-def empty_bucket(client: Client, bucket: str, on_progress: Progress = lambda _: None) -> int:
+def _bucket_holds(client: Client, bucket: str) -> bool:
+    versions = client.list_object_versions(Bucket=bucket, MaxKeys=1)
+    uploads = client.list_multipart_uploads(Bucket=bucket, MaxUploads=1)
+    return any((versions.get("Versions"), versions.get("DeleteMarkers"), uploads.get("Uploads")))
+
+
+def _repository_holds(client: Client, name: str) -> bool:
+    return bool(client.list_images(repositoryName=name, maxResults=1)["imageIds"])
+
+
+def empty_bucket(client: Client, bucket: str, on_progress: Deleted = lambda _: None) -> int:
     """Delete all object versions, delete markers and unfinished uploads; return their number.
 
-    The caller has checked whose the bucket is. ``on_progress`` hears of each thousand. A bucket
+    The caller has checked whose the bucket is. ``on_progress`` hears the number so far. A bucket
     that doesn't exist is fine. Raises :class:`MlstacksError` with the keys that S3 kept.
     """
-    counter = _Counter(f"bucket {bucket}", on_progress)
+    counter = _Counter(on_progress)
     with aws_calls(f"emptying bucket {bucket}", _region(client)):
         try:
             _delete_versions(client, bucket, counter)
@@ -84,14 +95,13 @@ def empty_bucket(client: Client, bucket: str, on_progress: Progress = lambda _: 
 class _Counter:
     """Counts what went, and says so."""
 
-    def __init__(self, what: str, say: Progress) -> None:
-        self._what = what
+    def __init__(self, say: Deleted) -> None:
         self._say = say
         self.total = 0
 
     def add(self, number: int) -> None:
         self.total += number
-        self._say(f"{self._what}: {self.total} deleted")
+        self._say(self.total)
 
 
 def _region(client: Client) -> str:
@@ -159,14 +169,14 @@ def _abort_uploads(client: Client, bucket: str, counter: _Counter) -> None:
             counter.add(len(uploads))
 
 
-def empty_repository(client: Client, name: str, on_progress: Progress = lambda _: None) -> int:
+def empty_repository(client: Client, name: str, on_progress: Deleted = lambda _: None) -> int:
     """Delete all images of an ECR repository; return their number.
 
     An image that a multi-platform list refers to goes after its list, in a further pass. The
     caller has checked whose the repository is; one that doesn't exist is fine. Raises
     :class:`MlstacksError` with the digests that ECR kept.
     """
-    counter = _Counter(f"repository {name}", on_progress)
+    counter = _Counter(on_progress)
     with aws_calls(f"emptying repository {name}", _region(client)):
         try:
             _delete_images(client, name, counter)
