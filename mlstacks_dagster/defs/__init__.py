@@ -1,0 +1,1 @@
+"""Stacks in Dagster: assets, cleanup assets, checks, jobs, and what runs them."""

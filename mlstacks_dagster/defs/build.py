@@ -1,0 +1,84 @@
+"""Definitions from a snapshot of the stacks: a pure function."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import dagster as dg
+
+from mlstacks_dagster.catalog.models import PlannedUnit
+from mlstacks_dagster.defs import names
+from mlstacks_dagster.defs.assets import deploy_asset
+from mlstacks_dagster.defs.checks import drift_check
+from mlstacks_dagster.defs.cleanup import Teardown, cleanup_asset
+from mlstacks_dagster.defs.executor import stack_executor
+from mlstacks_dagster.defs.site import Site
+from mlstacks_dagster.lifecycle.models import StackEntry, StackSnapshot
+
+__all__ = ["build_defs"]
+
+
+def build_defs(snapshot: StackSnapshot, site: Site) -> dg.Definitions:
+    """Return the assets, checks, jobs, resource and executor for all stacks of ``snapshot``.
+
+    A broken stack becomes an asset in the group ``invalid_stacks`` that says what is wrong; a
+    stack that is deployed keeps its assets even when its file is broken.
+    """
+    units = [(e, u) for e in snapshot.stacks if e.plan for u in e.plan.units]
+    deploys = [deploy_asset(entry, unit, site) for entry, unit in units]
+    cleanups = [cleanup_asset(entry, unit, site) for entry, unit in units]
+    checks = [drift_check(entry, unit, site) for entry, unit in units]
+    return dg.Definitions(
+        assets=[*deploys, *cleanups, *_invalid(snapshot.stacks)],
+        asset_checks=checks,
+        jobs=_jobs(units),
+        resources={"teardown": Teardown.configure_at_launch()},
+        executor=stack_executor(snapshot, site),
+    )
+
+
+def _jobs(units: list[tuple[StackEntry, PlannedUnit]]) -> list[dg.UnresolvedAssetJobDefinition]:
+    """Return one job an action for all stacks: 200 stacks must load fast."""
+    deploy = [names.deploy_key(e.name, u.name) for e, u in units]
+    cleanup = [names.cleanup_key(e.name, u.name) for e, u in units]
+    if not units:
+        return []
+    return [
+        dg.define_asset_job(
+            names.DEPLOY_JOB,
+            selection=dg.AssetSelection.assets(*deploy).without_checks(),
+            description="Deploys the selected units in the order of their edges.",
+            run_tags={"mlstacks/action": names.DEPLOY_JOB},
+        ),
+        dg.define_asset_job(
+            names.TEARDOWN_JOB,
+            selection=dg.AssetSelection.assets(*cleanup).without_checks(),
+            description="Destroys the units of the stack that `confirm` names, in reverse order.",
+            run_tags={"mlstacks/action": names.TEARDOWN_JOB},
+        ),
+        dg.define_asset_job(
+            names.DRIFT_JOB,
+            selection=dg.AssetSelection.all_asset_checks(),
+            description="Compares the units with the cloud.",
+            run_tags={"mlstacks/action": names.DRIFT_JOB},
+        ),
+    ]
+
+
+def _invalid(stacks: Iterable[StackEntry]) -> list[dg.AssetSpec]:
+    taken = {names.deploy_key(e.name, u.name) for e in stacks if e.plan for u in e.plan.units}
+    specs = []
+    for entry in stacks:
+        key = names.invalid_key(entry.name)
+        if entry.problems and key not in taken:
+            problems = "\n".join(f"- {line}" for line in entry.problems)
+            file = f"`{entry.file}`\n\n" if entry.file else ""
+            specs.append(
+                dg.AssetSpec(
+                    key=key,
+                    group_name=names.INVALID_GROUP,
+                    description=f"{file}This stack can't be used:\n\n{problems}",
+                    kinds={"yaml"},
+                )
+            )
+    return specs

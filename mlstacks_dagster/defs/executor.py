@@ -1,0 +1,159 @@
+"""Our executor: Dagster's multiprocess executor, one run a stack, and lean step processes.
+
+The run's process takes the locks of its stacks, pins what the run works on, and hands the steps
+to Dagster's own executor. Step processes are forked from a server that has imported everything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from dagster._utils.interrupts import pop_captured_interrupt
+
+from mlstacks_dagster.defs import names
+from mlstacks_dagster.defs.site import Site
+from mlstacks_dagster.defs.stack_lock import alive_path, hold_run, hold_stacks
+from mlstacks_dagster.lifecycle.locks import is_held
+from mlstacks_dagster.lifecycle.models import Progress, StackSnapshot
+from mlstacks_dagster.lifecycle.progress import ProgressFile
+
+if TYPE_CHECKING:
+    from dagster._core.execution.context.system import PlanOrchestrationContext
+    from dagster._core.execution.plan.plan import ExecutionPlan
+    from dagster._core.execution.retries import RetryMode
+
+__all__ = ["StackExecutor", "stack_executor"]
+
+MAX_CONCURRENT = 4
+PRELOAD = "mlstacks_dagster.defs.preload"
+_INTERRUPTED = {"DagsterExecutionInterruptedError", "KeyboardInterrupt"}
+
+
+def stack_executor(snapshot: StackSnapshot, site: Site) -> dg.ExecutorDefinition:
+    """Return the executor for runs on the stacks of ``snapshot``."""
+
+    @dg.executor(
+        name="mlstacks",
+        config_schema={"max_concurrent": dg.Field(int, default_value=MAX_CONCURRENT)},
+        requirements=dg.multiple_process_executor_requirements(),
+    )
+    def create(context: dg.InitExecutorContext) -> dg.Executor:
+        return StackExecutor(_multiprocess(context), snapshot, site)
+
+    return create
+
+
+def _multiprocess(context: dg.InitExecutorContext) -> dg.Executor:
+    settings = {
+        "max_concurrent": context.executor_config["max_concurrent"],
+        "retries": {"enabled": {}},
+        "start_method": {"forkserver": {"preload_modules": [PRELOAD]}},
+        "tag_concurrency_limits": [],
+    }
+    create = dg.multiprocess_executor.executor_creation_fn
+    if create is None:
+        raise TypeError("dagster's multiprocess executor can't be created")
+    inner = dg.InitExecutorContext(
+        job=context.job,
+        executor_def=dg.multiprocess_executor,
+        executor_config=settings,
+        instance=context.instance,
+    )
+    return create(inner)
+
+
+class StackExecutor(dg.Executor):
+    """Holds the stacks' locks while ``inner`` executes the run's steps."""
+
+    def __init__(self, inner: dg.Executor, snapshot: StackSnapshot, site: Site) -> None:
+        self._inner = inner
+        self._snapshot = snapshot
+        self._site = site
+
+    @property
+    def retries(self) -> RetryMode:
+        """Retries as Dagster's executor handles them."""
+        return self._inner.retries
+
+    def execute(
+        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
+    ) -> Iterator[dg.DagsterEvent]:
+        """Execute the plan; an interrupt of this process cancels the run.
+
+        Raises StackBusyError when another run keeps a stack longer than the lock timeout.
+        """
+        settings, run_id = self._site.settings, plan_context.run_id
+        stacks = run_stacks(execution_plan, plan_context.run_config)
+
+        def on_wait(stack: str, other: dict[str, str]) -> None:
+            who = f"run {other.get('run', '?')} (process {other.get('pid', '?')})"
+            text = f"waiting for {who} that works on stack {stack}"
+            plan_context.log.info(text)
+            progress = ProgressFile(settings.runs_dir / f"{run_id}.progress.jsonl")
+            progress.write(Progress(unit="", phase=text))
+
+        with ExitStack() as held:
+            try:
+                if not is_held(alive_path(settings, run_id)):
+                    held.enter_context(hold_run(settings, run_id))
+                held.enter_context(hold_stacks(settings, stacks, run_id, on_wait, _sleep))
+                pinned = held.enter_context(self._pinned(plan_context, stacks))
+                yield from self._inner.execute(pinned, execution_plan)
+            except BaseException as error:
+                if _is_interrupt(error):
+                    _report_canceling(plan_context)
+                raise
+
+    def _pinned(self, plan_context: PlanOrchestrationContext, stacks: set[str]) -> Any:
+        from mlstacks_dagster.defs.pinned import pinned_context  # noqa: PLC0415 (imports us)
+
+        return pinned_context(plan_context, self._snapshot, self._site, stacks)
+
+
+def run_stacks(execution_plan: ExecutionPlan, run_config: Any) -> set[str]:
+    """Return the stacks that a run works on; of a teardown, only the confirmed one."""
+    keys: list[dg.AssetKey] = []
+    for step in execution_plan.get_all_steps_in_topo_order():
+        if step.key not in execution_plan.step_keys_to_execute:
+            continue
+        for output in step.step_outputs:
+            properties = output.properties
+            check = properties.asset_check_key
+            keys += [k for k in (properties.asset_key, check and check.asset_key) if k]
+    confirm = _confirm(run_config)
+    stacks = names.stacks_of(keys)
+    if confirm in stacks and all(k == names.cleanup_key(*k.path[-2:]) for k in keys):
+        return {confirm}
+    return stacks
+
+
+def _confirm(run_config: Any) -> str:
+    config = run_config
+    for part in ("resources", "teardown", "config", "confirm"):
+        config = config.get(part) if isinstance(config, dict) else None
+    return config if isinstance(config, str) else ""
+
+
+def _sleep(seconds: float) -> None:
+    """Sleep, and raise Dagster's interrupt when the run was cancelled meanwhile."""
+    time.sleep(seconds)
+    if pop_captured_interrupt():
+        raise dg.DagsterExecutionInterruptedError
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    if isinstance(error, dg.DagsterExecutionInterruptedError | KeyboardInterrupt):
+        return True
+    steps = getattr(error, "subprocess_error_infos", ())
+    return any(info.cls_name in _INTERRUPTED for info in steps)
+
+
+def _report_canceling(plan_context: PlanOrchestrationContext) -> None:
+    """Say that this run is being cancelled: Dagster calls an unannounced interrupt a failure."""
+    run = plan_context.instance.get_run_by_id(plan_context.run_id)
+    if run and run.status == dg.DagsterRunStatus.STARTED:
+        plan_context.instance.report_run_canceling(run, "The run's process was interrupted.")

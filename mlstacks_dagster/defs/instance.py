@@ -1,0 +1,51 @@
+"""Dagster's instance: a private folder of ours, written on first use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+
+from mlstacks_dagster.lifecycle.files import write_private
+from mlstacks_dagster.settings import Settings
+
+__all__ = ["DAGSTER_YAML", "ensure_dagster_home", "open_instance"]
+
+DAGSTER_YAML = """\
+# Written by mlstacks-dagster, and again when a release changes it.
+run_coordinator:
+  module: mlstacks_dagster.defs.coordinator
+  class: StackRunCoordinator
+  config: {dequeue_interval_seconds: 1}
+concurrency:
+  pools: {default_limit: 1, granularity: run}
+  runs: {max_concurrent_runs: 10}
+compute_logs:
+  module: mlstacks_dagster.defs.compute_logs
+  class: QuietComputeLogManager
+  config: {base_dir: %(storage)s}
+telemetry: {enabled: false}
+nux: {enabled: false}
+"""
+
+
+def ensure_dagster_home(settings: Settings) -> Path:
+    """Return our DAGSTER_HOME, made when missing; mode 0700, since run logs are in it."""
+    home = settings.dagster_home
+    for folder in (settings.home, home):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    home.chmod(0o700)
+    text = DAGSTER_YAML % {"storage": _quoted(home / "storage")}
+    config = home / "dagster.yaml"
+    if not config.is_file() or config.read_text() != text:
+        write_private(config, text)
+    return home
+
+
+def open_instance(settings: Settings) -> dg.DagsterInstance:
+    """Open our instance; use it as a context manager, so that it is closed."""
+    return dg.DagsterInstance.from_config(str(ensure_dagster_home(settings)))
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"

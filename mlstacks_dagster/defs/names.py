@@ -1,0 +1,95 @@
+"""Legal, collision-free names in Dagster for stacks and units.
+
+Dagster allows letters, digits and underscores only in the names of groups, ops and pools, where
+a stack may be called ``a-b``. A name that must be changed gets a short hash, so that ``a-b`` and
+``a_b`` stay two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+import dagster as dg
+
+__all__ = [
+    "ASSET_JOB",
+    "DEPLOY_JOB",
+    "DRIFT_JOB",
+    "INVALID_GROUP",
+    "LOCATION",
+    "TEARDOWN_JOB",
+    "cleanup_group",
+    "cleanup_key",
+    "deploy_key",
+    "group",
+    "invalid_key",
+    "op_name",
+    "pool",
+    "stacks_of",
+    "unit_of_op",
+]
+
+LOCATION = "mlstacks_dagster"
+DEPLOY_JOB = "deploy"
+TEARDOWN_JOB = "teardown"
+DRIFT_JOB = "drift"
+ASSET_JOB = "__ASSET_JOB"
+INVALID_GROUP = "invalid_stacks"
+
+_CLEANUP = "cleanup"
+_HASH_LENGTH = 6
+
+
+def _stem(stack: str) -> str:
+    legal = re.sub(r"[^A-Za-z0-9_]", "_", stack)
+    ambiguous = "__" in legal or legal.endswith(("_", "_cleanup")) or legal == INVALID_GROUP
+    if legal == stack and not ambiguous:
+        return legal
+    return f"{legal.strip('_')}_{hashlib.sha256(stack.encode()).hexdigest()[:_HASH_LENGTH]}"
+
+
+def group(stack: str) -> str:
+    """Return the asset group of a stack's units."""
+    return _stem(stack)
+
+
+def cleanup_group(stack: str) -> str:
+    """Return the asset group of a stack's cleanup assets."""
+    return f"{_stem(stack)}_cleanup"
+
+
+def pool(stack: str) -> str:
+    """Return the concurrency pool that all of a stack's steps share."""
+    return f"stack_{_stem(stack)}"
+
+
+def op_name(action: str, stack: str, unit: str) -> str:
+    """Return the op's name, which is the step's key too; ``action`` is a job's name."""
+    return f"{action}__{_stem(stack)}__{unit}"
+
+
+def unit_of_op(action: str, stack: str, step_key: str) -> str:
+    """Return the unit whose step has that key: the reverse of :func:`op_name`."""
+    return step_key.removeprefix(op_name(action, stack, ""))
+
+
+def deploy_key(stack: str, unit: str) -> dg.AssetKey:
+    """Return the key of a unit's asset."""
+    return dg.AssetKey([stack, unit])
+
+
+def cleanup_key(stack: str, unit: str) -> dg.AssetKey:
+    """Return the key of a unit's cleanup asset."""
+    return dg.AssetKey([_CLEANUP, stack, unit])
+
+
+def invalid_key(name: str) -> dg.AssetKey:
+    """Return the key under which a broken stack file is shown."""
+    return dg.AssetKey([INVALID_GROUP, name])
+
+
+def stacks_of(keys: Iterable[dg.AssetKey]) -> set[str]:
+    """Return the stacks that the assets of ``keys`` belong to."""
+    return {k.path[1] if len(k.path) > 2 and k.path[0] == _CLEANUP else k.path[0] for k in keys}

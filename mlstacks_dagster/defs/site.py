@@ -1,0 +1,67 @@
+"""What a step works with: the lifecycle that does the work, and the settings.
+
+The lifecycle is reached through :class:`Backend`, so that tests run whole Dagster runs, in real
+step processes, with a lifecycle of their own. A step process finds it by name.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from mlstacks_dagster.errors import SettingError
+from mlstacks_dagster.lifecycle.models import (
+    DeployOutcome,
+    DestroyOutcome,
+    DriftOutcome,
+    Reporter,
+    StackSnapshot,
+    UnitJob,
+)
+from mlstacks_dagster.settings import Settings
+
+__all__ = ["LIFECYCLE", "Backend", "Site"]
+
+LIFECYCLE = "mlstacks_dagster.lifecycle.api"
+
+
+class Backend(Protocol):
+    """The lifecycle's four functions; a module that has them is one."""
+
+    def deploy_unit(self, job: UnitJob, settings: Settings, report: Reporter) -> DeployOutcome:
+        """Deploy a unit."""
+
+    def destroy_unit(self, job: UnitJob, settings: Settings, report: Reporter) -> DestroyOutcome:
+        """Destroy a unit."""
+
+    def drift_unit(self, job: UnitJob, settings: Settings, report: Reporter) -> DriftOutcome:
+        """Compare a unit with the cloud."""
+
+    def read_stacks(self, settings: Settings) -> StackSnapshot:
+        """Return every stack."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Settings, and the lifecycle as ``module`` or ``module:attribute``."""
+
+    settings: Settings
+    lifecycle: str = LIFECYCLE
+
+    @classmethod
+    def load(cls, lifecycle: str = LIFECYCLE) -> Site:
+        """Return the site that the environment describes."""
+        return cls(Settings.load(), lifecycle)
+
+    @property
+    def backend(self) -> Backend:
+        """The lifecycle, imported on first use; raises SettingError when it isn't there."""
+        module, _, attribute = self.lifecycle.partition(":")
+        try:
+            found: object = importlib.import_module(module)
+            if attribute:
+                found = getattr(found, attribute)
+        except (ImportError, AttributeError) as error:
+            raise SettingError(f"no lifecycle at {self.lifecycle}: {error}") from error
+        return cast("Backend", found)
