@@ -82,7 +82,7 @@ def assign_config(
                 for unit in _targets(given, own, catalog, selection, problems):
                     _assign(unit, given, assigned[unit.name], problems)
     values = {name: {v: a.value for v, a in found.items()} for name, found in assigned.items()}
-    _add_project(stack, selection, values, problems)
+    _add_project(stack, selection, values)
     return values
 
 
@@ -154,19 +154,9 @@ def _conflict(who: str, given: Assignment, before: Assignment, *, show: bool) ->
     )
 
 
-def _add_project(
-    stack: Stack,
-    selection: Selection,
-    values: dict[str, dict[str, Any]],
-    problems: list[Problem],
-) -> None:
-    """Fill ``project_id`` into every gcp unit; ``spec`` has made sure there is only one."""
-    given = [Assignment(c.config[_PROJECT], c, _PROJECT) for c in stack.components
-             if stack.provider == "gcp" and _PROJECT in c.config]  # fmt: skip
-    if not given:
-        return
-    if why := RULES["gcp_project_id"].check(given[0].value):
-        problems.append(given[0].problem(f"{_PROJECT}: {why}"))
-    for name, unit in selection.units.items():
+def _add_project(stack: Stack, selection: Selection, values: dict[str, dict[str, Any]]) -> None:
+    """Fill ``project_id`` into every gcp unit; ``spec`` has made sure that there is one."""
+    projects = [c.config[_PROJECT] for c in stack.components if _PROJECT in c.config]
+    for name, unit in selection.units.items() if stack.provider == "gcp" and projects else ():
         if unit.engine == "terraform" and _PROJECT in module_variables(unit.path):
-            values[name][_PROJECT] = given[0].value
+            values[name][_PROJECT] = projects[0]

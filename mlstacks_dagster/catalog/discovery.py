@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -16,7 +16,7 @@ from mlstacks_dagster.catalog.unit_file import UNIT_FILE, catalog_error, load_un
 from mlstacks_dagster.errors import CatalogError, Problem
 from mlstacks_dagster.settings import Settings, data_root
 
-__all__ = ["ENTRY_POINT_GROUP", "Catalog", "load_catalog"]
+__all__ = ["ENTRY_POINT_GROUP", "Catalog", "load_catalog", "own_roots", "read_catalog"]
 
 ENTRY_POINT_GROUP = "mlstacks_dagster.catalog"
 
@@ -77,8 +77,13 @@ def load_catalog(settings: Settings) -> Catalog:
     Raises :class:`CatalogError`, with file and line, for a broken unit; and for a root that
     is no folder or a package whose entry point fails, by name.
     """
+    return read_catalog(_roots(settings))
+
+
+def read_catalog(roots: Iterable[Path]) -> Catalog:
+    """Return the catalog of the units under ``roots``; raises as :func:`load_catalog` does."""
     stamps: dict[Path, tuple[tuple[str, int, int], ...]] = {}
-    for root in _roots(settings):
+    for root in roots:
         for folder in _unit_folders(root):
             stamps.setdefault(folder.resolve(), _stamps(folder))
     return _load(tuple(stamps.items()))
@@ -104,9 +109,14 @@ def _load(stamps: tuple[tuple[Path, tuple[tuple[str, int, int], ...]], ...]) -> 
     return Catalog(tuple(units))
 
 
+def own_roots() -> tuple[Path, ...]:
+    """Return the folders of the units that come with this program."""
+    folders = (data_root() / "terraform", data_root() / "charts")
+    return tuple(folder for folder in folders if folder.is_dir())
+
+
 def _roots(settings: Settings) -> Iterator[Path]:
-    own = data_root()
-    yield from (root for root in (own / "terraform", own / "charts") if root.is_dir())
+    yield from own_roots()
     for root in settings.catalog_path:
         if not root.is_dir():
             raise CatalogError(

@@ -1,0 +1,216 @@
+"""JSON schemas for editors: of stack and component files, and of ``unit.yaml``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from mlstacks_dagster.catalog.discovery import Catalog
+from mlstacks_dagster.catalog.models import ConfigKey, UnitDefinition
+from mlstacks_dagster.catalog.typecheck import TypeNode, parse_type
+from mlstacks_dagster.catalog.variables import Variable, module_variables
+
+__all__ = ["stack_schema", "unit_schema", "unit_variables"]
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_NAME = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$"}
+_TEXT = {"type": ["string", "null"]}
+_TEXT_MAP = {"type": ["object", "null"], "additionalProperties": {"type": "string"}}
+_NUMBER_TEXT = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
+
+_Schema = dict[str, Any]
+
+
+def stack_schema(catalog: Catalog) -> _Schema:
+    """Return the JSON schema (draft 2020-12) of stack files and component files.
+
+    It knows the component types, flavors and config keys of ``catalog``.
+    """
+    providers = sorted({unit.provider for unit in catalog.units})
+    definitions = {
+        "stack": _stack(providers),
+        "component": _component(catalog, providers),
+        **{_config_name(*triple): _config(catalog, *triple) for triple in sorted(catalog.triples)},
+    }
+    return {
+        "$schema": _DIALECT,
+        "title": "Stack or component file of mlstacks-dagster",
+        "oneOf": [{"$ref": "#/$defs/stack"}, {"$ref": "#/$defs/component"}],
+        "$defs": definitions,
+    }
+
+
+def unit_schema() -> _Schema:
+    """Return the JSON schema of ``unit.yaml``."""
+    schema = UnitDefinition.model_json_schema()
+    del schema["properties"]["path"]
+    schema["required"].remove("path")
+    return {"$schema": _DIALECT, **schema, "title": "unit.yaml of mlstacks-dagster"}
+
+
+def unit_variables(unit: UnitDefinition) -> dict[str, tuple[ConfigKey, Variable]]:
+    """Return each config key of a unit, sorted, with the variable that it sets."""
+    variables = module_variables(unit.path)
+    return {
+        key: (setting, variables.get(setting.variable, Variable(setting.variable)))
+        for key, setting in sorted(unit.config.items())
+    }
+
+
+def _closed(properties: _Schema, required: Iterable[str]) -> _Schema:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def _stack(providers: Sequence[str]) -> _Schema:
+    state = {"type": "string", "pattern": "^(s3|gs)://"}
+    return _closed(
+        {
+            "spec_version": {"const": 1},
+            "spec_type": {"const": "stack"},
+            "name": {**_NAME, "description": "Name of the stack."},
+            "provider": {
+                "enum": list(providers),
+                "description": "Cloud of the stack.",
+            },
+            "default_region": {**_TEXT, "description": "Region of every unit."},
+            "default_tags": {**_TEXT_MAP, "description": "Tags of every resource."},
+            "deployment_method": {"enum": ["kubernetes", None]},
+            "components": {
+                "type": ["array", "null"],
+                "items": {"type": "string"},
+                "description": "Component files, relative to this file.",
+            },
+            "ttl": {**_TEXT, "description": "Time from the deploy to the teardown: 8h, 3d, 1w."},
+            "expires_at": {**_TEXT, "description": "Moment of the teardown, with a time zone."},
+            "protect": {
+                "type": ["boolean", "null"],
+                "description": "Refuse every teardown of the stack.",
+            },
+            "on_failure": {
+                "enum": ["keep", "destroy", None],
+                "description": "What becomes of the stack when its deploy fails.",
+            },
+            "state": {
+                "anyOf": [state, _closed({"url": state, "region": _TEXT}, ["url"])],
+                "description": "Existing bucket for the Terraform states: s3:// or gs://.",
+            },
+        },
+        ["spec_version", "spec_type", "name", "provider"],
+    )
+
+
+def _component(catalog: Catalog, providers: Sequence[str]) -> _Schema:
+    kinds = sorted({kind for _, kind, _ in catalog.triples})
+    flavors = sorted({flavor for _, _, flavor in catalog.triples})
+    metadata = _closed(
+        {
+            "config": {"type": ["object", "null"]},
+            "environment_variables": _TEXT_MAP,
+            "tags": _TEXT_MAP,
+            "region": _TEXT,
+        },
+        [],
+    )
+    schema = _closed(
+        {
+            "spec_version": {"const": 1},
+            "spec_type": {"const": "component"},
+            "name": {**_NAME, "description": "Name of the component."},
+            "provider": {"enum": list(providers), "description": "The stack's provider."},
+            "component_type": {"enum": kinds},
+            "component_flavor": {"enum": flavors},
+            "metadata": {**metadata, "type": ["object", "null"]},
+        },
+        ["spec_version", "spec_type", "name", "provider", "component_type", "component_flavor"],
+    )
+    return {**schema, "allOf": [*_flavor_rules(catalog), *_config_rules(catalog)]}
+
+
+def _flavor_rules(catalog: Catalog) -> list[_Schema]:
+    allowed: dict[tuple[str, str], list[str]] = {}
+    for provider, kind, flavor in sorted(catalog.triples):
+        allowed.setdefault((provider, kind), []).append(flavor)
+    by_provider: dict[str, list[str]] = {}
+    for provider, kind in allowed:
+        by_provider.setdefault(provider, []).append(kind)
+    rules = [
+        _rule({"provider": p}, {"component_type": {"enum": kinds}})
+        for p, kinds in by_provider.items()
+    ]
+    return rules + [
+        _rule({"provider": p, "component_type": k}, {"component_flavor": {"enum": flavors}})
+        for (p, k), flavors in allowed.items()
+    ]
+
+
+def _config_rules(catalog: Catalog) -> list[_Schema]:
+    return [
+        _rule(
+            {"provider": p, "component_type": k, "component_flavor": f},
+            {"metadata": {"properties": {"config": {"$ref": f"#/$defs/{_config_name(p, k, f)}"}}}},
+        )
+        for p, k, f in sorted(catalog.triples)
+    ]
+
+
+def _rule(when: dict[str, str], then: _Schema) -> _Schema:
+    values = {key: {"const": value} for key, value in when.items()}
+    return {"if": {"properties": values, "required": list(when)}, "then": {"properties": then}}
+
+
+def _config_name(provider: str, kind: str, flavor: str) -> str:
+    return f"config_{provider}_{kind}_{flavor}"
+
+
+def _config(catalog: Catalog, provider: str, kind: str, flavor: str) -> _Schema:
+    """Return the schema of ``metadata.config``.
+
+    A base unit's keys are welcome in any component, since another one may bring the unit in.
+    """
+    own = catalog.by_component(provider, kind, flavor)
+    properties: _Schema = {
+        "region": {"type": "string", "description": "Region of the component."},
+        "zenml-version": {"type": "string", "description": "Written to the ZenML stack file."},
+    }
+    if provider == "gcp":
+        properties["project_id"] = {"type": "string", "description": "Project of the stack."}
+    for unit in (*catalog.base_units(provider), *own):
+        properties.update(_keys(unit, shared=unit not in own))
+    schema = _closed(dict(sorted(properties.items())), [])
+    return {**schema, "type": ["object", "null"]}
+
+
+def _keys(unit: UnitDefinition, *, shared: bool) -> _Schema:
+    found: _Schema = {}
+    for key, (setting, variable) in unit_variables(unit).items():
+        text = setting.description or variable.description
+        if shared:
+            text = f"{text} (of {unit.name}, shared by the stack)".strip()
+        found[key] = {**_type(parse_type(variable.type)), "description": text}
+        if variable.default is not None and not variable.sensitive:
+            found[key]["default"] = variable.default
+    return found
+
+
+def _type(node: TypeNode) -> _Schema:
+    simple: dict[str, _Schema] = {
+        "any": {},
+        "string": {"type": ["string", "integer"]},
+        "number": {"type": ["number", "string"], "pattern": _NUMBER_TEXT},
+        "bool": {"enum": [True, False, "true", "false"]},
+    }
+    if node.kind in simple:
+        return simple[node.kind]
+    if node.kind in ("list", "set"):
+        return {"type": "array", "items": _type(node.items[0])}
+    if node.kind == "map":
+        return {"type": "object", "additionalProperties": _type(node.items[0])}
+    if node.kind == "tuple":
+        return {"type": "array", "prefixItems": [_type(i) for i in node.items], "items": False}
+    properties = {n: _type(i) for n, i in zip(node.names, node.items, strict=True)}
+    return _closed(properties, [name for name in node.names if name not in node.optional])
