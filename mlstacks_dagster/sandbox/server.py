@@ -38,8 +38,6 @@ ALREADY_RUNNING = 3
 _LOCK_ATTEMPTS = 10
 _LOCK_PAUSE_SECONDS = 0.05
 _ACCESS_LOG_BYTES = 5_000_000
-# What our modules call first, each some 0.1 s to prepare.
-_WARM_SERVICES = ("ec2", "sts", "iam", "s3", "eks", "ecr", "logs", "sagemaker")
 
 _Environ = dict[str, Any]
 _App = Callable[[_Environ, Callable[..., Any]], Iterable[bytes]]
@@ -138,12 +136,7 @@ def _load(gate: Gate) -> None:
         from .ec2_rules import enforce  # noqa: PLC0415
 
         enforce()
-        app = DomainDispatcherApplication(create_backend_app)
-        gate.open(app)
-        for service in _WARM_SERVICES:
-            with app.lock:
-                if service not in app.app_instances:
-                    app.app_instances[service] = create_backend_app(service)
+        gate.open(DomainDispatcherApplication(create_backend_app))
     except BaseException:  # noqa: BLE001 - a thread's end would leave a server that hangs
         traceback.print_exc()
         os._exit(1)

@@ -42,12 +42,18 @@ Sleep = Callable[[float], None]
 
 
 def start(
-    settings: Settings, *, clock: Clock = time.monotonic, sleep: Sleep = time.sleep
+    settings: Settings,
+    *,
+    find_provider: Callable[[], Path | None] = bundled_provider,
+    clock: Clock = time.monotonic,
+    sleep: Sleep = time.sleep,
 ) -> SandboxState:
     """Start the sandbox, or find the one that runs, and return it once it answers.
 
-    Also builds the provider mirror and writes ``wiring.json``. Raises :class:`SandboxError`
-    when moto is not installed, the server ends early or doesn't answer in time.
+    Also builds the provider mirror and writes ``wiring.json``. ``find_provider`` returns the zip
+    of provider 3.39, or None where the current provider is to be used. Raises
+    :class:`SandboxError` when moto is not installed, the server ends early or doesn't answer in
+    time, or the mirror can't be built.
     """
     _require_moto()
     folder = private_folder(settings.sandbox_dir)
@@ -58,10 +64,10 @@ def start(
             remove_leftovers(folder)
             instance_id = uuid.uuid4().hex
             pid = _launch(folder, instance_id)
-            mirror = _mirror(folder)
+            mirror = _mirror(folder, find_provider())
             state = _await(folder, pid, clock, sleep)
         else:
-            mirror = _mirror(folder)
+            mirror = _mirror(folder, find_provider())
         wiring = aws_wiring(state.endpoint, mirror, legacy=mirror is not None)
         _write_wiring(folder, wiring)
         return state
@@ -72,12 +78,13 @@ def status(settings: Settings) -> SandboxState | None:
     return _running(settings.sandbox_dir)
 
 
-def stop(settings: Settings) -> SandboxState | None:
+def stop(settings: Settings, *, grace_seconds: float = _GRACE_SECONDS) -> SandboxState | None:
     """End the sandbox and remove its state and wiring; return what was ended.
 
     Only the process that our state file proves to be the sandbox is ended, whether it still
     answers or hangs. Everything deployed in it is gone: the caller marks the stacks that lived
-    there. Raises :class:`SandboxError` when the process doesn't leave.
+    there. It gets ``grace_seconds`` to leave, then SIGKILL. Raises :class:`SandboxError` when the
+    process is there even so.
     """
     folder = settings.sandbox_dir
     if not folder.is_dir():
@@ -87,7 +94,7 @@ def stop(settings: Settings) -> SandboxState | None:
         if state is not None and not is_ours(state):
             state = None
         if state is not None:
-            detached.end(state.pid, state.created, _GRACE_SECONDS)
+            detached.end(state.pid, state.created, grace_seconds)
             if detached.is_running(state.pid, state.created):
                 raise SandboxError(
                     f"the sandbox's process {state.pid} doesn't end",
@@ -194,8 +201,7 @@ def _held(folder: Path) -> bool:
         return False
 
 
-def _mirror(folder: Path) -> Path | None:
-    archive = bundled_provider()
+def _mirror(folder: Path, archive: Path | None) -> Path | None:
     return None if archive is None else build_mirror(folder / "mirror", archive)
 
 
