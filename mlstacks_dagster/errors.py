@@ -11,6 +11,7 @@
     │   ├── NotOwnedError            something with that name exists and isn't ours
     │   └── StackBusyError           another run works on the stack
     ├── CommandError                 a child process failed
+    │   ├── StateLockedError         somebody else holds the lock of a Terraform state
     │   └── TransientCommandError    the same call may succeed later (throttling, network)
     ├── CommandCancelledError        a child process was interrupted on request
     ├── ToolNotFoundError            terraform, tofu or helm is nowhere to be found
@@ -42,6 +43,7 @@ __all__ = [
     "SpecError",
     "StackBusyError",
     "StateError",
+    "StateLockedError",
     "ToolNotFoundError",
     "TransientCommandError",
 ]
@@ -121,6 +123,14 @@ class CommandError(MlstacksError):
     def __init__(self, message: str, *, returncode: int | None = None, remedy: str = "") -> None:
         super().__init__(message, remedy=remedy)
         self.returncode = returncode
+
+
+class StateLockedError(CommandError):
+    """Somebody holds the lock of a Terraform state; ``lock`` is the engine's ``LockInfo``."""
+
+    def __init__(self, message: str, *, lock: object, remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.lock = lock
 
 
 class TransientCommandError(CommandError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,43 +10,38 @@ from pathlib import Path
 from mlstacks_dagster.engines.wiring import Wiring
 from mlstacks_dagster.errors import InputError
 
-__all__ = ["is_emulated", "tool_environment", "user_cli_config"]
+__all__ = ["is_emulated", "terraform_environment", "tool_environment", "user_cli_config"]
 
 _ALLOWED = re.compile(
     r"(PATH|HOME|USER|LOGNAME|LANG|LANGUAGE|TZ|TMPDIR|LC_.*"
     r"|(?i:https?_proxy|no_proxy|all_proxy)"
-    r"|SSL_CERT_FILE|SSL_CERT_DIR|AWS_.*|GOOGLE_.*|CLOUDSDK_.*|TF_TOKEN_.*)\Z"
+    r"|SSL_CERT_FILE|SSL_CERT_DIR|AWS_.*|GOOGLE_.*|CLOUDSDK_.*"
+    r"|TF_TOKEN_.*|TF_CLI_CONFIG_FILE)\Z"
 )
-_CLOUD_ACCESS = re.compile(r"(AWS_|GOOGLE_|CLOUDSDK_|TF_TOKEN_)")
-_REFUSED = re.compile(r"(TF_|LD_|DYLD_|PYTHON|MLSTACKS_|DAGSTER_|KUBECONFIG\Z|HOME\Z|PATH\Z)")
+_CLOUD_ACCESS = re.compile(r"AWS_|GOOGLE_|CLOUDSDK_")
+_REFUSED = re.compile(r"TF_|LD_|DYLD_|PYTHON|MLSTACKS_|DAGSTER_|(KUBECONFIG|HOME|PATH)\Z")
 _NO_CREDENTIALS = {
-    "AWS_CONFIG_FILE": "/dev/null",
-    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 
 
 def tool_environment(
-    base: Mapping[str, str],
-    *,
-    unit: Mapping[str, str],
-    wiring: Wiring,
-    cli_config: Path,
-    plugin_cache: Path | None,
+    base: Mapping[str, str], unit: Mapping[str, str], wiring: Wiring
 ) -> dict[str, str]:
-    """Return the whole environment of a Terraform process.
+    """Return the environment of a unit's tools and of our own SDK clients for it.
 
-    Of ``base`` (ours) only known names pass; ``unit`` is the stack's own, ``wiring``'s values
-    win. With an emulator no credential or profile of the user is seen. ``plugin_cache`` is
-    shared by several modules; None when providers come from a mirror.
-    Raises :class:`InputError` for a name in ``unit`` that would change what Terraform does.
+    Of ``base`` (ours) only known names pass; ``unit`` is the stack's own; ``wiring``'s values
+    win. With an emulator no credential or profile of the user is passed on.
+    Raises :class:`InputError` for a name in ``unit`` that would change how a tool works.
     """
     env = {name: value for name, value in base.items() if _ALLOWED.match(name)}
     for name, value in unit.items():
         if _REFUSED.match(name):
             raise InputError(
-                f"environment_variables: {name} is not passed on, it would change how the tool "
-                "itself works",
+                f"environment_variables: {name} is not passed on, since it would change how the "
+                "tool itself works",
                 remedy="remove it; inputs of a component belong under metadata.config",
             )
         env[name] = value
@@ -53,6 +49,17 @@ def tool_environment(
         env = {name: value for name, value in env.items() if not _CLOUD_ACCESS.match(name)}
         env.update(_NO_CREDENTIALS)
     env.update(wiring.environment)
+    return env
+
+
+def terraform_environment(
+    environment: Mapping[str, str], cli_config: Path, plugin_cache: Path | None
+) -> dict[str, str]:
+    """Return ``environment`` with what Terraform itself reads.
+
+    ``plugin_cache`` is shared by several modules; None when providers come from a mirror.
+    """
+    env = dict(environment)
     env.update(
         TF_IN_AUTOMATION="1",
         TF_INPUT="0",
@@ -70,10 +77,10 @@ def is_emulated(wiring: Wiring) -> bool:
     return wiring.target == "sandbox" or wiring.endpoint_url is not None
 
 
-def user_cli_config(base: Mapping[str, str]) -> Path | None:
+def user_cli_config(environment: Mapping[str, str]) -> Path | None:
     """Return the user's own Terraform CLI configuration (mirrors, tokens), if it exists."""
-    named = base.get("TF_CLI_CONFIG_FILE") or base.get("TERRAFORM_CONFIG")
-    home = base.get("HOME")
+    named = environment.get("TF_CLI_CONFIG_FILE")
+    home = environment.get("HOME")
     candidates = [Path(named)] if named else []
     if not named and home:
         candidates = [Path(home) / ".terraformrc", Path(home) / ".tofurc"]

@@ -16,8 +16,10 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def private_folder(path: Path) -> Path:
-    """Make ``path`` a folder with mode 0700 (parents as needed) and return it."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make ``path`` a folder with mode 0700 (missing parents likewise) and return it."""
+    missing = [p for p in (path, *path.parents) if not p.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700, exist_ok=True)
     if path.stat().st_mode & 0o077:
         path.chmod(0o700)
     return path

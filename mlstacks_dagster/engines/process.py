@@ -32,7 +32,7 @@ from mlstacks_dagster.engines.process_record import (
 from mlstacks_dagster.engines.signals import shielded
 from mlstacks_dagster.errors import CommandCancelledError, CommandError
 
-__all__ = ["Captured", "Command", "OnLine", "Patience", "ProcessRunner", "Settled"]
+__all__ = ["Captured", "Command", "OnLine", "Patience", "ProcessRunner", "Settled", "settle"]
 
 OnLine = Callable[[str], None]
 
@@ -94,6 +94,19 @@ class Settled:
     def crashed(self) -> bool:
         """True when the command may have been cut off in the middle of a write."""
         return self.found and (self.forced or not self.awaited)
+
+    def __bool__(self) -> bool:
+        """True when there was an earlier command."""
+        return self.found
+
+    def __str__(self) -> str:
+        """Say what was found and done."""
+        if self.forced:
+            return f"an earlier {self.verb} still ran and had to be killed"
+        if self.awaited:
+            return f"an earlier {self.verb} still ran; it was interrupted and has ended"
+        helpers = f"; ended {len(self.leftovers)} of its helpers" if self.leftovers else ""
+        return f"an earlier {self.verb} was cut off{helpers}"
 
 
 class ProcessRunner:
@@ -285,3 +298,8 @@ class ProcessRunner:
         finally:
             tail.close()
         return True
+
+
+def settle(record: Path, on_line: OnLine) -> Settled:
+    """Bring an earlier command of this record to its end: :meth:`ProcessRunner.settle`."""
+    return ProcessRunner().settle(record, on_line)
