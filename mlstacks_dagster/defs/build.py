@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import dagster as dg
 
@@ -18,20 +18,27 @@ from mlstacks_dagster.lifecycle.models import StackEntry, StackSnapshot
 __all__ = ["build_defs"]
 
 
-def build_defs(snapshot: StackSnapshot, site: Site) -> dg.Definitions:
+_ALL = (names.DEPLOY_JOB, names.TEARDOWN_JOB, names.DRIFT_JOB)
+
+
+def build_defs(
+    snapshot: StackSnapshot, site: Site, actions: Collection[str] = _ALL
+) -> dg.Definitions:
     """Return the assets, checks, jobs, resource and executor for all stacks of ``snapshot``.
+
+    ``actions`` are jobs' names; a step process leaves out what its run doesn't do.
 
     A broken stack becomes an asset in the group ``invalid_stacks`` that says what is wrong; a
     stack that is deployed keeps its assets even when its file is broken.
     """
     units = [(e, u) for e in snapshot.stacks if e.plan for u in e.plan.units]
-    deploys = [deploy_asset(entry, unit, site) for entry, unit in units]
-    cleanups = [cleanup_asset(entry, unit, site) for entry, unit in units]
-    checks = [drift_check(entry, unit, site) for entry, unit in units]
+    deploys = [deploy_asset(entry, unit, site) for entry, unit in units if _ALL[0] in actions]
+    cleanups = [cleanup_asset(entry, unit, site) for entry, unit in units if _ALL[1] in actions]
+    checks = [drift_check(entry, unit, site) for entry, unit in units if _ALL[2] in actions]
     return dg.Definitions(
         assets=[*deploys, *cleanups, *_invalid(snapshot.stacks)],
         asset_checks=checks,
-        jobs=_jobs(units),
+        jobs=[job for job in _jobs(units) if job.name in actions],
         resources={"teardown": Teardown.configure_at_launch()},
         executor=stack_executor(snapshot, site),
     )

@@ -6,9 +6,10 @@ to Dagster's own executor. Step processes are forked from a server that has impo
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -30,6 +31,7 @@ __all__ = ["StackExecutor", "stack_executor"]
 
 MAX_CONCURRENT = 4
 PRELOAD = "mlstacks_dagster.defs.preload"
+_MAIN = ("__file__", "__spec__")
 _INTERRUPTED = {"DagsterExecutionInterruptedError", "KeyboardInterrupt"}
 
 
@@ -101,17 +103,21 @@ class StackExecutor(dg.Executor):
                 if not is_held(alive_path(settings, run_id)):
                     held.enter_context(hold_run(settings, run_id))
                 held.enter_context(hold_stacks(settings, stacks, run_id, on_wait, _sleep))
-                pinned = held.enter_context(self._pinned(plan_context, stacks))
+                actions = {key.partition("__")[0] for key in execution_plan.step_keys_to_execute}
+                pinned = held.enter_context(self._pinned(plan_context, stacks, actions))
+                held.enter_context(_main_module_hidden())
                 yield from self._inner.execute(pinned, execution_plan)
             except BaseException as error:
                 if _is_interrupt(error):
                     _report_canceling(plan_context)
                 raise
 
-    def _pinned(self, plan_context: PlanOrchestrationContext, stacks: set[str]) -> Any:
+    def _pinned(
+        self, plan_context: PlanOrchestrationContext, stacks: set[str], actions: set[str]
+    ) -> AbstractContextManager[PlanOrchestrationContext]:
         from mlstacks_dagster.defs.pinned import pinned_context  # noqa: PLC0415 (imports us)
 
-        return pinned_context(plan_context, self._snapshot, self._site, stacks)
+        return pinned_context(plan_context, self._snapshot, self._site, stacks, actions)
 
 
 def run_stacks(execution_plan: ExecutionPlan, run_config: Any) -> set[str]:
@@ -157,3 +163,19 @@ def _report_canceling(plan_context: PlanOrchestrationContext) -> None:
     run = plan_context.instance.get_run_by_id(plan_context.run_id)
     if run and run.status == dg.DagsterRunStatus.STARTED:
         plan_context.instance.report_run_canceling(run, "The run's process was interrupted.")
+
+
+@contextmanager
+def _main_module_hidden() -> Iterator[None]:
+    """Keep step processes from running the main program's module again.
+
+    Python does that for objects pickled from it, which we have none of; it costs each step the
+    imports of Dagster's or our own command line.
+    """
+    main = sys.modules["__main__"]
+    hidden = {name: main.__dict__.pop(name) for name in _MAIN if name in main.__dict__}
+    main.__dict__["__spec__"] = None
+    try:
+        yield
+    finally:
+        main.__dict__.update(hidden)

@@ -17,7 +17,7 @@ import dagster as dg
 from dagster._core.execution.api import create_execution_plan, execute_run
 from dagster._core.snap import snapshot_from_execution_plan
 
-from mlstacks_dagster.defs import names
+from mlstacks_dagster.defs import alembic_cache, names
 from mlstacks_dagster.defs.checks import DRIFT
 from mlstacks_dagster.defs.coordinator import TAG_ACTION, TAG_STACK
 from mlstacks_dagster.defs.instance import open_instance
@@ -83,13 +83,14 @@ def launch(
     units = _units(request)
     run_id = str(uuid.uuid4())
     pin = pin_path(settings, run_id)
+    alembic_cache.install()
     with ExitStack() as stack:
         instance = stack.enter_context(open_instance(settings))
         reconcile(instance, settings)
         stack.enter_context(hold_run(settings, run_id))
         stack.callback(pin.unlink, missing_ok=True)
         snapshot = StackSnapshot(stacks=(request.entry,))
-        PinnedRun.of(snapshot, Site(settings, lifecycle)).write(pin)
+        PinnedRun.of(snapshot, Site(settings, lifecycle), [_JOBS[request.kind]]).write(pin)
         progress = settings.runs_dir / f"{run_id}.progress.jsonl"
         stack.enter_context(_follow(progress, on_progress, on_log))
         run = _execute(instance, request, units, run_id, pin)

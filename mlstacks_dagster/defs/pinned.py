@@ -7,7 +7,7 @@ location. It is private (a stack's environment may be in it) and removed with th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,14 +40,16 @@ class PinnedRun(BaseModel):
     snapshot: StackSnapshot
     settings: dict[str, Any]
     lifecycle: str
+    actions: tuple[str, ...]
 
     @classmethod
-    def of(cls, snapshot: StackSnapshot, site: Site) -> PinnedRun:
-        """Pin ``snapshot`` for ``site``."""
+    def of(cls, snapshot: StackSnapshot, site: Site, actions: Iterable[str]) -> PinnedRun:
+        """Pin ``snapshot`` for ``site``, for a run that does ``actions``."""
         settings = dataclasses.asdict(site.settings)
         if not site.settings.ledger_url.startswith("sqlite:"):
             del settings["ledger_url"]
-        return cls(snapshot=snapshot, settings=settings, lifecycle=site.lifecycle)
+        actions = tuple(sorted(actions))
+        return cls(snapshot=snapshot, settings=settings, lifecycle=site.lifecycle, actions=actions)
 
     def site(self) -> Site:
         """Return the site that was pinned."""
@@ -65,7 +67,7 @@ class PinnedRun(BaseModel):
 
     def definitions(self) -> dg.Definitions:
         """Build the definitions of the pinned stacks."""
-        return build_defs(self.snapshot, self.site())
+        return build_defs(self.snapshot, self.site(), self.actions)
 
 
 def pin_path(settings: Settings, run_id: str) -> Path:
@@ -88,7 +90,11 @@ def reconstructable(path: Path, job: str) -> Any:
 
 @contextmanager
 def pinned_context(
-    plan_context: PlanOrchestrationContext, snapshot: StackSnapshot, site: Site, stacks: set[str]
+    plan_context: PlanOrchestrationContext,
+    snapshot: StackSnapshot,
+    site: Site,
+    stacks: set[str],
+    actions: set[str],
 ) -> Iterator[PlanOrchestrationContext]:
     """Return a context like ``plan_context`` whose steps build the pinned ``stacks`` only.
 
@@ -99,7 +105,7 @@ def pinned_context(
         yield plan_context
         return
     kept = tuple(entry for entry in snapshot.stacks if entry.name in stacks)
-    PinnedRun.of(StackSnapshot(stacks=kept), site).write(path)
+    PinnedRun.of(StackSnapshot(stacks=kept), site, actions).write(path)
     try:
         whole = plan_context.reconstructable_job
         job = reconstructable(path, whole.job_name).get_subset(

@@ -18,6 +18,9 @@ import dagster._core.storage.sqlite_storage  # noqa: F401
 import mlstacks_dagster.defs.compute_logs
 import mlstacks_dagster.defs.coordinator
 import mlstacks_dagster.defs.pinned  # noqa: F401
+from mlstacks_dagster.defs import alembic_cache
+
+alembic_cache.install()
 
 with contextlib.suppress(ImportError):
     importlib.import_module("mlstacks_dagster.lifecycle.api")
