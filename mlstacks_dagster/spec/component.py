@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, cast
+from typing import cast
 
 from mlstacks_dagster.spec.fields import Fields, describe
 from mlstacks_dagster.spec.header import check_header, check_region, read_provider
@@ -41,17 +41,17 @@ def read_component(
     kind, flavor = _triple(fields, own, known)
     metadata = fields.child("metadata")
     metadata.refuse_unknown(_METADATA_KEYS)
-    config: dict[str, Any] = dict(metadata.child("config").data)
-    region = _region(metadata, own, config, extra_regions)
+    config = metadata.child("config")
+    region = _region(metadata, config, own, extra_regions)
     if own == "gcp":
-        _project(metadata.child("config"))
+        _project(config)
     return Component(
         name=name,
         provider=cast("Provider", own),
         type=kind,
         flavor=flavor,
         source=fields.source,
-        config=config,
+        config={key: value for key, value in config.data.items() if key != "region"},
         environment=read_environment(metadata),
         tags=read_tags(metadata, "tags", own),
         region=region,
@@ -59,7 +59,7 @@ def read_component(
 
 
 def _provider(fields: Fields, stack_provider: Provider | None) -> str:
-    """Return the component's provider; the stack's, or an empty text, when it is wrong."""
+    """Return the component's provider; the stack's, or an empty text, when it isn't one."""
     given = read_provider(fields, required=stack_provider or "aws")
     if given is not None and stack_provider is not None and given != stack_provider:
         fields.error(
@@ -67,7 +67,7 @@ def _provider(fields: Fields, stack_provider: Provider | None) -> str:
             "provider",
             remedy="a stack has one provider: change one of them",
         )
-    return stack_provider or given or ""
+    return given or stack_provider or ""
 
 
 def _triple(fields: Fields, provider: str, known: KnownFlavors) -> tuple[str, str]:
@@ -96,23 +96,21 @@ def _triple(fields: Fields, provider: str, known: KnownFlavors) -> tuple[str, st
 
 
 def _region(
-    metadata: Fields, provider: str, config: dict[str, Any], extra_regions: Collection[str]
+    metadata: Fields, config: Fields, provider: str, extra_regions: Collection[str]
 ) -> str | None:
-    """Return the region of ``metadata`` or of ``config``, and take it out of ``config``."""
+    """Return the region that ``metadata`` or its ``config`` names."""
     named = metadata.text("region")
-    in_config = metadata.child("config").text("region")
-    config.pop("region", None)
+    in_config = config.text("region")
     if named and in_config and named != in_config:
-        metadata.error(
+        config.error(
             f"config.region {in_config!r} contradicts metadata.region {named!r}",
-            "config",
             "region",
             remedy="keep one of them",
         )
     if named:
-        check_region(metadata, provider, named, "region", extra=extra_regions)
+        check_region(metadata, provider, named, extra=extra_regions)
     elif in_config:
-        check_region(metadata, provider, in_config, "config", "region", extra=extra_regions)
+        check_region(config, provider, in_config, extra=extra_regions)
     return named or in_config
 
 

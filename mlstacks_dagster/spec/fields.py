@@ -70,9 +70,10 @@ class Fields:
                 self.error(f"unknown key {_shown(key)}", key, remedy=remedy)
 
     def text(self, key: str, *, required: str = "") -> str | None:
-        """Return the text at ``key``, or None when it is absent or wrong.
+        """Return the text at ``key``, or None when it is absent, empty or wrong.
 
-        ``required`` is an example: with it, an absent key is an error whose remedy shows it.
+        ``required`` is an example: with it, an absent key is an error whose remedy shows it,
+        and an empty text is an error and not a warning.
         """
         value = self.data.get(key)
         if value is None:
@@ -85,7 +86,8 @@ class Fields:
             )
             return None
         if not value:
-            self.error(f"{key} is empty", key, remedy="write a value or remove the key")
+            report = self.error if required else self.warn
+            report(f"{key} is empty", key, remedy="write a value or remove the key")
             return None
         return value
 

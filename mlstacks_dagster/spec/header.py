@@ -42,12 +42,12 @@ def check_header(fields: Fields, kind: str) -> bool:
 
 
 def check_region(
-    fields: Fields, provider: str, region: str, *path: str, extra: Collection[str]
+    fields: Fields, provider: str, region: str, key: str = "region", *, extra: Collection[str]
 ) -> None:
-    """Record an error at ``path`` when ``provider`` has no such region."""
+    """Record an error at ``key`` when ``provider`` has no such region."""
     remedy = unknown_region(provider, region, extra)
     if remedy is not None:
-        fields.error(f"{provider} has no region {region!r}", *path, remedy=remedy)
+        fields.error(f"{provider} has no region {region!r}", key, remedy=remedy)
 
 
 def read_provider(fields: Fields, *, required: str) -> Provider | None:

@@ -31,6 +31,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # CSafeLoader need
 _TAG = "tag:yaml.org,2002:"
 _MAPPING = f"{_TAG}map"
 _SEQUENCE = f"{_TAG}seq"
+_TEXT = f"{_TAG}str"
 _MERGE = f"{_TAG}merge"
 _SCALARS = frozenset(f"{_TAG}{t}" for t in ("str", "int", "float", "bool", "null", "timestamp"))
 
@@ -102,7 +103,7 @@ def _compose(path: Path, text: str) -> Node | None:
         mark = error.problem_mark or error.context_mark
         raise _error(
             path,
-            min(mark.line, text.count("\n")) + 1 if mark else None,
+            min(mark.line, text.rstrip().count("\n")) + 1 if mark else None,
             f"broken YAML: {error.problem or error.context}",
             "check indentation, quotes and colons at and above this line",
         ) from None
@@ -113,6 +114,8 @@ def _compose(path: Path, text: str) -> Node | None:
 
 def _check_depth(path: Path, text: str) -> None:
     """Refuse deep nesting before :func:`yaml.compose`, which calls itself for each level."""
+    if sum(map(text.count, "[{-?:")) <= MAX_DEPTH:
+        return  # each level takes at least one of these characters
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -211,6 +214,8 @@ class _Builder:
         return key
 
     def _scalar(self, node: ScalarNode) -> Any:
+        if node.tag == _TEXT:
+            return node.value
         if node.tag not in _SCALARS:
             raise self._tag_error(node)
         try:
