@@ -268,6 +268,6 @@ def _heredoc(raw: str) -> str:
     lines = raw.split("\n")
     content = lines[1:-1]
     if lines[0].startswith("<<-"):
-        indents = [len(line) - len(line.lstrip()) for line in (*content, lines[-1]) if line.strip()]
-        content = [line[min(indents) :] for line in content]
+        indents = [len(line) - len(line.lstrip()) for line in content if line.strip()]
+        content = [line[min(indents, default=0) :] for line in content]
     return "".join(f"{line}\n" for line in content)

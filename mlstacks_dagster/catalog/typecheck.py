@@ -85,8 +85,11 @@ class _TypeParser:
     def expect(self, text: str) -> None:
         found = self._next()
         if found != text:
-            line = self._all[-1].line if self._all else 1
-            raise HclError(f"not a type: expected {text or 'the end'!r}, found {found!r}", line)
+            words = f"not a Terraform type: expected {text or 'the end'!r}, found {found!r}"
+            raise HclError(words, self._line())
+
+    def _line(self) -> int:
+        return self._all[min(self._at, len(self._all)) - 1].line if self._all else 1
 
     def type(self) -> TypeNode:
         word = self._next().strip('"')
@@ -94,15 +97,15 @@ class _TypeParser:
             return TypeNode(word)
         if word in _COLLECTIONS and self._peek() != "(":
             return TypeNode(word, (TypeNode("any"),))
+        if word not in _COLLECTIONS | {"tuple", "object"}:
+            raise HclError(f"{word!r} isn't a Terraform type", self._line())
         self.expect("(")
         if word in _COLLECTIONS:
             node = TypeNode(word, (self.type(),))
         elif word == "tuple":
             node = self._tuple()
-        elif word == "object":
-            node = self._object()
         else:
-            raise HclError(f"{word!r} isn't a type", 1)
+            node = self._object()
         self.expect(")")
         return node
 
