@@ -1,0 +1,4 @@
+output "region" {
+  description = "Region in which SkyPilot starts machines."
+  value       = var.region
+}
