@@ -14,7 +14,8 @@ _MAX_WORD = 200  # difflib is quadratic; nobody misspells a longer word
 def nearest(word: object, known: Iterable[str]) -> str | None:
     """Return the name in ``known`` that ``word`` probably stands for, or None.
 
-    A name that differs only in case, or in ``-`` against ``_``, wins.
+    A name that differs only in case, or in ``-`` against ``_``, wins; then one with the same
+    letters in another order.
     """
     names = list(known)
     text = str(word)
@@ -23,8 +24,14 @@ def nearest(word: object, known: Iterable[str]) -> str | None:
     folded: dict[str, str] = {}
     for name in names:
         folded.setdefault(_fold(name), name)
-    matches = get_close_matches(_fold(text), folded, n=1, cutoff=_CUTOFF)
-    return folded[matches[0]] if matches else None
+    word_folded = _fold(text)
+    matches = get_close_matches(word_folded, folded, n=3, cutoff=_CUTOFF)
+    if not matches:
+        return None
+    letters = sorted(word_folded)
+    swapped = [m for m in matches if sorted(m) == letters]
+    best = matches[0] if matches[0] == word_folded or not swapped else swapped[0]
+    return folded[best]
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:

@@ -1,0 +1,179 @@
+"""ttl, expires_at, protect, on_failure and state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlstacks_dagster.spec.models import StateLocation
+from mlstacks_dagster.spec.options import MAX_TTL_SECONDS, parse_duration
+from tests.unit.spec.writing import NOW, Folder, stack
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("8h", 8 * 3600),
+        ("3d", 3 * 86400),
+        ("90m", 5400),
+        ("1w", 7 * 86400),
+        ("1d12h", 36 * 3600),
+        ("1w2d3h4m", ((9 * 24 + 3) * 60 + 4) * 60),
+        ("0d1m", 60),
+    ],
+)
+def test_a_length_of_time(text: str, seconds: int) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "0h", "0w0m", "8", "h", "-8h", "8 h", "8H", "1h1d", "1h1h", "8h\n", "1.5h", "٣h", "9999w"],
+)
+def test_no_length_of_time(text: str) -> None:
+    assert parse_duration(text) is None
+
+
+@given(st.lists(st.integers(0, 99), min_size=4, max_size=4))
+def test_a_length_of_time_is_the_sum_of_its_parts(counts: list[int]) -> None:
+    text = "".join(f"{n}{u}" for n, u in zip(counts, "wdhm", strict=True))
+    w, d, h, m = counts
+    total = 60 * (m + 60 * (h + 24 * (d + 7 * w)))
+    assert parse_duration(text) == (total if 0 < total <= MAX_TTL_SECONDS else None)
+
+
+@given(st.text(max_size=30) | st.text(alphabet="0123456789wdhm", max_size=60))
+def test_any_text_is_a_length_or_none(text: str) -> None:
+    seconds = parse_duration(text)
+    assert seconds is None or 0 < seconds <= MAX_TTL_SECONDS
+
+
+@pytest.mark.parametrize("value", ["soon", 8, 8.5, True, ["8h"], {"hours": 8}, "", "99999999999w"])
+def test_a_wrong_ttl_is_an_error_with_examples(folder: Folder, value: object) -> None:
+    folder.write("stack.yaml", stack(ttl=value))
+    problem = folder.problem()
+    assert problem.message.startswith("ttl ")
+    assert "8h, 3d, 90m" in problem.remedy
+    assert problem.line == 5
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2027-01-15T09:00:00Z",
+        "2027-01-15T10:00:00+01:00",
+        "2027-01-15 09:00:00+00:00",
+        "'2027-01-15T09:00:00Z'",
+        "'2027-01-15T10:00+01:00'",
+        "'20270115T090000Z'",
+    ],
+)
+def test_a_moment_with_a_zone_is_unix_time(folder: Folder, written: str) -> None:
+    folder.write(
+        "stack.yaml",
+        f"spec_version: 1\nspec_type: stack\nname: a\nprovider: aws\nexpires_at: {written}\n",
+    )
+    assert folder.load().options.expires_at == NOW + 3600
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("2027-01-15T09:00:00", "no time zone"),
+        ("'2027-01-15T09:00:00'", "no time zone"),
+        ("2027-01-16", "isn't a moment"),
+        ("'2027-01-16'", "isn't a moment"),
+        ("tomorrow", "isn't a moment"),
+        ("1800003600", "isn't a moment"),
+        ("'2027-13-15T09:00:00Z'", "isn't a moment"),
+        ("2027-01-15T08:00:00Z", "in the past"),
+        ("2020-01-01T00:00:00Z", "in the past"),
+        ("0001-01-01T00:00:00+23:00", "in the past"),
+    ],
+)
+def test_a_wrong_moment_is_an_error(folder: Folder, written: str, says: str) -> None:
+    folder.write(
+        "stack.yaml",
+        f"spec_version: 1\nspec_type: stack\nname: a\nprovider: aws\nexpires_at: {written}\n",
+    )
+    problem = folder.problem()
+    assert says in problem.message
+    assert problem.line == 5
+    assert problem.remedy
+
+
+def test_ttl_and_expires_at_together_are_an_error(folder: Folder) -> None:
+    folder.write("stack.yaml", stack(ttl="8h", expires_at="2030-01-01T00:00:00Z"))
+    problem = folder.problem()
+    assert problem.message == "both ttl and expires_at are given"
+    assert problem.line == 6
+
+
+def test_brakes_have_safe_defaults(folder: Folder) -> None:
+    folder.write("stack.yaml", stack())
+    options = folder.load().options
+    assert (options.protect, options.on_failure) == (False, "keep")
+    folder.write("stack.yaml", stack(protect=True, on_failure="destroy"))
+    options = folder.load().options
+    assert (options.protect, options.on_failure) == (True, "destroy")
+
+
+@pytest.mark.parametrize("value", ["true", "yes please", 1, 0, []])
+def test_protect_takes_nothing_but_a_boolean(folder: Folder, value: object) -> None:
+    folder.write("stack.yaml", stack(protect=value))
+    assert "protect must be true or false" in folder.problem().message
+
+
+def test_on_failure_takes_two_words(folder: Folder) -> None:
+    folder.write("stack.yaml", stack(on_failure="destory"))
+    assert folder.problem().remedy == "did you mean destroy?"
+
+
+@pytest.mark.parametrize(
+    ("value", "location"),
+    [
+        ("s3://my-bucket", StateLocation(kind="s3", bucket="my-bucket")),
+        ("s3://my-bucket/", StateLocation(kind="s3", bucket="my-bucket")),
+        ("s3://my-bucket/a/b/", StateLocation(kind="s3", bucket="my-bucket", prefix="a/b")),
+        ("gs://my_bucket/a", StateLocation(kind="gcs", bucket="my_bucket", prefix="a")),
+        (
+            {"url": "s3://my-bucket/a", "region": "us-east-1"},
+            StateLocation(kind="s3", bucket="my-bucket", prefix="a", region="us-east-1"),
+        ),
+        ({"url": "gs://my-bucket"}, StateLocation(kind="gcs", bucket="my-bucket")),
+        (None, StateLocation()),
+    ],
+)
+def test_the_place_of_the_state(folder: Folder, value: object, location: StateLocation) -> None:
+    folder.write("stack.yaml", stack(state=value))
+    assert folder.load().options.state == location
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("my-bucket", "isn't a bucket's URL"),
+        ("https://my-bucket/x", "s3://bucket/prefix or gs://bucket/prefix"),
+        ("S3://my-bucket", "isn't a bucket's URL"),
+        ("s3://", "can't exist"),
+        ("s3://My-Bucket/x", "only lowercase"),
+        ("gs://google-bucket/x", "google"),
+        ("s3://my-bucket/a//b", "single slashes"),
+        ("s3://my-bucket/../b", "prefix"),
+        ("s3://my-bucket/a b", "prefix"),
+        ("s3://my-bucket/a\nb", "prefix"),
+        (4, "must be a URL or a mapping, not the number 4"),
+        (["s3://my-bucket"], "must be a URL or a mapping"),
+        ({"region": "us-east-1"}, "url is missing"),
+        ({"url": "s3://my-bucket", "Region": "us-east-1"}, "did you mean region?"),
+        ({"url": "s3://my-bucket", "region": "us-esat-1"}, "did you mean us-east-1?"),
+        ({"url": "gs://my-bucket", "region": "us-east1"}, "takes no region"),
+        ({"url": "s3://my-bucket", "region": 1}, "region must be text"),
+    ],
+)
+def test_a_wrong_place_of_the_state(folder: Folder, value: Any, says: str) -> None:
+    folder.write("stack.yaml", stack(state=value))
+    assert says in str(folder.problem())
