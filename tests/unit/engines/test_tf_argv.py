@@ -1,0 +1,63 @@
+"""Terraform's command lines, with defaults and with everything set."""
+
+from pathlib import Path
+
+from mlstacks_dagster.engines import tf_argv
+
+TF = ("/bin/terraform",)
+COMMON = ("-input=false", "-no-color")
+
+
+def test_init():
+    base = (*TF, "init", *COMMON, "-json")
+    assert tf_argv.init_argv(TF) == (*base, "-reconfigure")
+    assert tf_argv.init_argv(TF, reconfigure=False) == base
+    assert tf_argv.init_argv(TF, upgrade=True) == (*base, "-reconfigure", "-upgrade")
+
+
+def test_plan_defaults():
+    assert tf_argv.plan_argv(TF, Path("/w/plan.bin")) == (
+        *TF, "plan", *COMMON, "-json", "-detailed-exitcode", "-lock-timeout=0s", "-out=/w/plan.bin",
+    )  # fmt: skip
+
+
+def test_plan_with_everything_set():
+    argv = tf_argv.plan_argv(TF, Path("p"), destroy=True, refresh_only=True, lock_timeout=60)
+    assert argv[4:] == (
+        "-json", "-detailed-exitcode", "-lock-timeout=60s", "-destroy", "-refresh-only", "-out=p",
+    )  # fmt: skip
+
+
+def test_no_plan_ever_skips_the_refresh():
+    for destroy in (True, False):
+        assert "-refresh=false" not in tf_argv.plan_argv(TF, Path("p"), destroy=destroy)
+
+
+def test_apply_takes_a_saved_plan_and_nothing_that_approves_another():
+    argv = tf_argv.apply_argv(TF, Path("/w/plan.bin"), lock_timeout=5)
+    assert argv == (*TF, "apply", *COMMON, "-json", "-lock-timeout=5s", "/w/plan.bin")
+    assert "-auto-approve" not in argv
+
+
+def test_import_puts_the_flags_before_the_address():
+    assert tf_argv.import_argv(TF, 'aws_subnet.a["x"]', "subnet-1", lock_timeout=3) == (
+        *TF, "import", *COMMON, "-lock-timeout=3s", 'aws_subnet.a["x"]', "subnet-1",
+    )  # fmt: skip
+
+
+def test_reading_commands():
+    assert tf_argv.show_plan_argv(TF, Path("p")) == (*TF, "show", "-no-color", "-json", "p")
+    assert tf_argv.output_argv(TF) == (*TF, "output", "-no-color", "-json")
+    assert tf_argv.state_pull_argv(TF) == (*TF, "state", "pull")
+
+
+def test_state_repairs():
+    assert tf_argv.force_unlock_argv(TF, "id-1") == (*TF, "force-unlock", "-force", "id-1")
+    assert tf_argv.state_push_argv(TF, Path("e"), lock_timeout=2) == (
+        *TF, "state", "push", "-lock-timeout=2s", "e",
+    )  # fmt: skip
+
+
+def test_a_tool_of_several_words_comes_first_in_every_command():
+    tool = ("python", "-I", "cli.py", "lib.so")
+    assert tf_argv.output_argv(tool)[:5] == (*tool, "output")
