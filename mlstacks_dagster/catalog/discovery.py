@@ -20,6 +20,8 @@ __all__ = ["ENTRY_POINT_GROUP", "Catalog", "load_catalog", "own_roots", "read_ca
 
 ENTRY_POINT_GROUP = "mlstacks_dagster.catalog"
 
+_Stamps = tuple[tuple[str, int, int], ...]  # name, time of change and size of each file
+
 
 @dataclass(frozen=True)
 class Catalog:
@@ -82,20 +84,19 @@ def load_catalog(settings: Settings) -> Catalog:
 
 def read_catalog(roots: Iterable[Path]) -> Catalog:
     """Return the catalog of the units under ``roots``; raises as :func:`load_catalog` does."""
-    stamps: dict[Path, tuple[tuple[str, int, int], ...]] = {}
+    found: dict[str, _Stamps] = {}
     for root in roots:
-        for folder in _unit_folders(root):
-            stamps.setdefault(folder.resolve(), _stamps(folder))
-    return _load(tuple(stamps.items()))
+        found.update(_unit_folders(str(root.resolve())))
+    return _load(tuple(found.items()))
 
 
 @lru_cache(maxsize=32)
-def _load(stamps: tuple[tuple[Path, tuple[tuple[str, int, int], ...]], ...]) -> Catalog:
+def _load(stamps: tuple[tuple[str, _Stamps], ...]) -> Catalog:
     units: list[UnitDefinition] = []
     problems: list[str] = []
     for folder, _ in stamps:
         try:
-            unit = load_unit(folder / UNIT_FILE)
+            unit = load_unit(Path(folder, UNIT_FILE))
             found = check_unit(unit)
         except CatalogError as error:
             problems.append(error.message)
@@ -111,7 +112,8 @@ def _load(stamps: tuple[tuple[Path, tuple[tuple[str, int, int], ...]], ...]) -> 
 
 def own_roots() -> tuple[Path, ...]:
     """Return the folders of the units that come with this program."""
-    folders = (data_root() / "terraform", data_root() / "charts")
+    root = data_root()
+    folders = (root / "terraform", root / "charts")
     return tuple(folder for folder in folders if folder.is_dir())
 
 
@@ -151,22 +153,16 @@ def _offered_root(entry: EntryPoint) -> Path:
     return root
 
 
-def _unit_folders(root: Path) -> Iterator[Path]:
-    for folder, inner, files in os.walk(root):
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
-        if UNIT_FILE in files:
-            yield Path(folder)
-
-
-def _stamps(folder: Path) -> tuple[tuple[str, int, int], ...]:
+def _unit_folders(folder: str) -> Iterator[tuple[str, _Stamps]]:
+    """Yield the folders at and below ``folder`` that hold a unit, hidden ones left out."""
     try:
         with os.scandir(folder) as entries:
-            return tuple(
-                sorted(
-                    (entry.name, entry.stat().st_mtime_ns, entry.stat().st_size)
-                    for entry in entries
-                    if entry.name == UNIT_FILE or entry.name.endswith(".tf")
-                )
-            )
+            found = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
+        stats = [(e.name, e.stat()) for e in found if e.name == UNIT_FILE or e.name[-3:] == ".tf"]
     except OSError as error:
-        raise catalog_error([Problem(f"can't read the folder: {error}", folder)]) from None
+        raise catalog_error([Problem(f"can't read the folder: {error}", Path(folder))]) from None
+    if any(name == UNIT_FILE for name, _ in stats):
+        yield folder, tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
+    for entry in found:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _unit_folders(entry.path)

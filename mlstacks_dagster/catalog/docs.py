@@ -94,16 +94,16 @@ def _capabilities(unit: UnitDefinition) -> str:
 
 def _unit(unit: UnitDefinition) -> Iterator[str]:
     yield f"### `{unit.name}`: {unit.title}"
-    yield " ".join(unit.description.split())
+    yield _line(unit.description)
     facts = [*_edges("Requires", unit.requires), *_edges("Comes after", unit.after)]
     if unit.provides:
         facts.append(f"Provides {_capabilities(unit)}.")
     if unit.export:
         facts.append(f"In ZenML: flavor `{unit.export.flavor}`.")
     if unit.cost_note:
-        facts.append(f"Cost: {' '.join(unit.cost_note.split())}")
+        facts.append(f"Cost: {_line(unit.cost_note)}")
     if unit.leftovers:
-        facts.append(f"After a teardown, looks for {', '.join(f'`{x}`' for x in unit.leftovers)}.")
+        facts.append(f"May be left by what runs on it: {' '.join(map(_line, unit.leftovers))}")
     if facts:
         yield "\n".join(f"- {fact}" for fact in facts)
     if unit.config:
@@ -119,9 +119,13 @@ def _config_rows(unit: UnitDefinition) -> Iterator[tuple[str, ...]]:
     for key, (setting, variable) in unit_variables(unit).items():
         default = "" if variable.default is None else f"`{json.dumps(variable.default)}`"
         meaning = setting.description or variable.description
-        yield f"`{key}`", f"`{variable.type}`", default, " ".join(meaning.split())
+        yield f"`{key}`", f"`{variable.type}`", default, _line(meaning)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(c.replace('|', chr(92) + '|') for c in r)} |" for r in lines)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

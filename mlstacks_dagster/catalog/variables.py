@@ -1,6 +1,7 @@
 """Which inputs, outputs and providers a Terraform module has, read from its ``*.tf`` files.
 
-Files in Terraform's JSON syntax are not read. Results are remembered until a file changes.
+Override files and files in Terraform's JSON syntax are not read. Results are remembered until a
+file changes.
 """
 
 from __future__ import annotations
@@ -74,11 +75,15 @@ def module_providers(folder: Path) -> frozenset[str]:
 
 def _module(folder: Path) -> _Module:
     try:
-        files = sorted(folder.glob("*.tf"))
+        files = sorted(path for path in folder.glob("*.tf") if not _overrides(path))
         stamps = tuple((path, *_stamp(path)) for path in files)
     except OSError as error:
         raise CatalogError(f"can't read the module in {folder}: {error.strerror}") from None
     return _read_module(stamps)
+
+
+def _overrides(path: Path) -> bool:
+    return path.stem == "override" or path.stem.endswith("_override")
 
 
 def _stamp(path: Path) -> tuple[int, int]:

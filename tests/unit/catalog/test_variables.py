@@ -58,3 +58,9 @@ def test_a_broken_module_names_file_and_line(tmp_path: Path) -> None:
     (tmp_path / "main.tf").write_text('variable "a" {}\n\nvariable "b" {\n  type = text\n}\n')
     with pytest.raises(CatalogError, match=r"main\.tf:\d+: .*text"):
         module_variables(tmp_path)
+
+
+def test_an_override_file_declares_nothing(tmp_path: Path) -> None:
+    (tmp_path / "main.tf").write_text('variable "a" {\n  type = string\n}\n')
+    (tmp_path / "main_override.tf").write_text('variable "a" {\n  default = "x"\n}\n')
+    assert module_variables(tmp_path)["a"].type == "string"
