@@ -55,7 +55,7 @@ def deploy_file(
         click.echo(f"warning: {warning}", err=True)
     prepare_target(settings, sandbox)
     with Ledger.open(settings.ledger_url) as ledger:
-        entry = stack_entry(plan, ledger)
+        entry = stack_entry(plan, ledger, settings)
     _check_target(entry, sandbox)
     units = select_units(entry.plan, only)
     if units is None and entry.plan is not None:

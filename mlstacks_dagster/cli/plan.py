@@ -31,8 +31,8 @@ def command(file: Path, as_json: bool) -> None:
     settings = Settings.load()
     plan = load_plan(file, settings)
     with Ledger.open(settings.ledger_url) as ledger:
-        entry = stack_entry(plan, ledger)
-        statuses = {}
+        entry = stack_entry(plan, ledger, settings)
+        statuses: dict[str, str] = {}
         if entry.stack_id:
             statuses = {u.unit: u.status for u in ledger.units(entry.stack_id)}
     rows = _rows(entry, statuses)

@@ -101,7 +101,7 @@ def _close_stacks(settings: Settings, keep: str | None) -> None:
         for sandbox_id in {s.sandbox_id for s in gone if s.sandbox_id}:
             ledger.abandon_sandbox(sandbox_id, "the sandbox was stopped")
     if gone:
-        from mlstacks_dagster.defs.launch import forget
+        from mlstacks_dagster.defs.forget import forget
 
         for stack in gone:
             forget(stack.plan, settings, "the sandbox it lived in was stopped")

@@ -33,7 +33,7 @@ def find_entry(settings: Settings, name: str | None, file: Path | None) -> Stack
         if file is not None:
             plan = load_plan(file, settings)
             live_stack(plan.stack, ledger, settings)
-            return stack_entry(plan, ledger)
+            return stack_entry(plan, ledger, settings)
         live_stack(str(name), ledger, settings)
     entries = {entry.name: entry for entry in read_stacks(settings).stacks}
     if name in entries:

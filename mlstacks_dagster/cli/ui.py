@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 __all__ = ["command"]
@@ -19,8 +21,7 @@ def command(port: int, sandbox: bool) -> None:
     settings = Settings.load()
     prepare_target(settings, sandbox)
     serve_ui(
-        settings,
+        replace(settings, sandbox=sandbox or settings.sandbox),
         port,
-        sandbox=sandbox,
         on_ready=lambda url: click.echo(f"Dagster's UI: {url}  (Ctrl-C ends it)"),
     )

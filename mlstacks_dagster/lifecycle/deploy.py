@@ -32,7 +32,7 @@ def deploy(session: Session) -> DeployOutcome:
         return _unchanged(session, record)
     with operation(session, "deploy", session.input_hash) as current:
         workspace = prepare(session)
-        plan, recovered = _planned(session, workspace, current)
+        plan, recovered = _planned(session, workspace, current.record)
         if plan.has_changes:
             session.phase("apply")
             session.engine.apply(workspace, plan, on_event=session.on_event)
@@ -98,7 +98,7 @@ def _unchanged(session: Session, record: UnitRecord) -> DeployOutcome:
         stack_id=session.stack.stack_id,
         target=session.stack.target,
         action="unchanged",
-        outputs=record.outputs,
+        outputs=dict(record.outputs),
         resources=tuple(
             ResourceRow(address=r.address, type=r.type, id=r.resource_id) for r in rows
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 
 from mlstacks_dagster.engines.tf_stage import Workspace
 from mlstacks_dagster.errors import MlstacksError, RefusedError
@@ -14,7 +15,6 @@ from mlstacks_dagster.lifecycle.operations import operation, prepare
 from mlstacks_dagster.lifecycle.recover import recover
 from mlstacks_dagster.lifecycle.session import Session
 from mlstacks_dagster.sweep.aws_empty import empty
-from mlstacks_dagster.sweep.find import FindContext
 
 __all__ = ["destroy"]
 
@@ -102,14 +102,7 @@ def _take_back(session: Session, workspace: Workspace, current: Operation) -> No
 
 
 def _empty(session: Session, resources: tuple[ResourceRow, ...]) -> None:
-    context = FindContext(
-        region=session.unit.region,
-        wiring=session.wiring,
-        environment=session.environment,
-        install=session.install,
-        stack_id=session.stack.stack_id,
-        unit=session.unit.name,
-    )
+    context = session.find_context()
     for wanted in session.unit.definition.teardown.empty:
         for row in resources:
             if row.type == _EMPTIED_TYPES[wanted.resource]:
@@ -118,10 +111,12 @@ def _empty(session: Session, resources: tuple[ResourceRow, ...]) -> None:
                     wanted.resource,
                     row.id,
                     context,
-                    on_progress=lambda done, name=row.id: session.report.line(
-                        f"emptying {name}: {done} items deleted"
-                    ),
+                    on_progress=partial(_say_emptied, session, row.id),
                 )
+
+
+def _say_emptied(session: Session, name: str, done: int) -> None:
+    session.report.line(f"emptying {name}: {done} items deleted")
 
 
 def _close(session: Session) -> bool:

@@ -40,10 +40,10 @@ def stack_file(plan: Plan, stack: StackRecord, units: dict[str, UnitRecord]) -> 
         if record is None or record.status != "applied":
             continue
         components[kind.type] = _component(unit, kind.type, stack, record)
-    for kind, flavor in (("artifact_store", "local"), ("orchestrator", "local")):
-        if kind not in components:
-            components[kind] = {
-                "id": _id(stack.stack_id, kind),
+    for missing, flavor in (("artifact_store", "local"), ("orchestrator", "local")):
+        if missing not in components:
+            components[missing] = {
+                "id": _id(stack.stack_id, missing),
                 "flavor": flavor,
                 "name": "default",
                 "configuration": {},

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from mlstacks_dagster.engines.process import settle
 from mlstacks_dagster.engines.tf_stage import Workspace
 from mlstacks_dagster.errors import CommandCancelledError
-from mlstacks_dagster.ledger.records import Operation
+from mlstacks_dagster.ledger.records import Operation, ResourceItem
 from mlstacks_dagster.lifecycle.models import ResourceRow
 from mlstacks_dagster.lifecycle.session import Session
 
@@ -35,7 +34,7 @@ class Current:
         self.result = {
             "summary": summary,
             "outputs": outputs,
-            "resources": [r.model_dump() for r in resources],
+            "resources": [ResourceItem(r.address, r.type, r.id) for r in resources],
             "module_digest": module_digest,
         }
 
@@ -58,7 +57,7 @@ def operation(
         yield current
     except BaseException as error:
         stopped = isinstance(error, CommandCancelledError) or not isinstance(error, Exception)
-        outcome = "interrupted" if stopped else "failed"
+        outcome: Literal["interrupted", "failed"] = "interrupted" if stopped else "failed"
         session.ledger.finish(record.id, outcome, summary={}, error=str(error))
         session.ended("failed")
         raise
@@ -71,8 +70,5 @@ def prepare(session: Session) -> Workspace:
     """Stage and initialise the module, after an earlier tool of this unit has ended."""
     session.phase("init")
     workspace = session.stage()
-    settled = settle(workspace.record, on_line=session.report.line)
-    if settled:
-        session.report.milestone(f"{session.unit.name}: {settled}")
     session.engine.init(workspace, on_event=session.on_event)
     return workspace

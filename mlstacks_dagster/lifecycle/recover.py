@@ -8,14 +8,16 @@ looked for in the cloud: ours is imported, somebody else's stops the deploy.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import replace
 
 from mlstacks_dagster.engines.terraform import PlannedChange, PlanResult
 from mlstacks_dagster.engines.tf_stage import Workspace
 from mlstacks_dagster.errors import MlstacksError, NotOwnedError
-from mlstacks_dagster.ledger.records import Operation
+from mlstacks_dagster.ledger.records import Operation, PlannedItem
 from mlstacks_dagster.lifecycle.session import Session
-from mlstacks_dagster.sweep.find import FindContext, Found, Wanted, find_existing, verdict
+from mlstacks_dagster.sweep.contracts import FindResult, Found, Wanted
+from mlstacks_dagster.sweep.find import verdict, wait_until_settled
 
 __all__ = ["recover"]
 
@@ -33,8 +35,9 @@ def recover(
     imported: list[str] = []
     for _ in range(_MAX_PASSES):
         wanted = _worth_a_look(session, plan, operation)
-        found = _find(session, wanted)
-        _note_absent(session, operation, wanted, {w.address for w, _ in found})
+        result = _find(session, workspace, wanted)
+        found = result.found
+        _note(session, operation, wanted, result)
         if not found:
             return plan, tuple(imported)
         _refuse_foreign(session, operation, found)
@@ -56,14 +59,18 @@ def recover(
 
 
 def _worth_a_look(session: Session, plan: PlanResult, operation: Operation) -> list[Wanted]:
-    """Leave out what can't exist.
+    """Return the creates that may exist already; write down those that can't.
 
     A unit that nothing was ever begun for can only collide by a name that the user chose: all
     other names hold the stack id, which is never reused.
     """
-    creates = [c for c in plan.changes if c.actions == ("create",)]
+    creates = [change for change in plan.changes if change.is_create]
     if operation.previous is None:
-        creates = [c for c in creates if not _holds(c, session.stack.stack_id)]
+        impossible = [c for c in creates if _holds(c, session.stack.stack_id)]
+        session.ledger.planned(
+            operation.id, [PlannedItem(c.address, c.type, absent_before=True) for c in impossible]
+        )
+        creates = [c for c in creates if c not in impossible]
     return [Wanted(address=c.address, type=c.type, after=c.after) for c in creates]
 
 
@@ -76,36 +83,25 @@ def _holds(change: PlannedChange, stack_id: str) -> bool:
     return not named or stack_id in json.dumps(named, default=str)
 
 
-def _find(session: Session, wanted: Iterable[Wanted]) -> list[tuple[Wanted, Found]]:
-    wanted = list(wanted)
+def _find(session: Session, workspace: Workspace, wanted: list[Wanted]) -> FindResult:
     if not wanted:
-        return []
+        return FindResult()
     session.phase("looking for what exists")
-    context = FindContext(
-        region=session.unit.region,
-        wiring=session.wiring,
-        environment=session.environment,
-        install=session.install,
-        stack_id=session.stack.stack_id,
-        unit=session.unit.name,
-    )
-    return list(find_existing(wanted, context).found)
+    held = frozenset(r.id for r in session.engine.resources(workspace))
+    context = replace(session.find_context(), in_state=held)
+    return wait_until_settled(wanted, context, on_progress=session.report.milestone)
 
 
-def _note_absent(
-    session: Session, operation: Operation, wanted: list[Wanted], present: set[str]
-) -> None:
+def _note(session: Session, operation: Operation, wanted: list[Wanted], result: FindResult) -> None:
+    """Write down what is about to be created, and what was looked for and absent."""
+    absent = {*result.absent, *result.waiting}
     session.ledger.planned(
-        operation.id,
-        [
-            {"address": w.address, "type": w.type, "absent_before": w.address not in present}
-            for w in wanted
-        ],
+        operation.id, [PlannedItem(w.address, w.type, w.address in absent) for w in wanted]
     )
 
 
 def _refuse_foreign(
-    session: Session, operation: Operation, found: list[tuple[Wanted, Found]]
+    session: Session, operation: Operation, found: Sequence[tuple[Wanted, Found]]
 ) -> None:
     planned = session.ledger.planned_items(session.stack.stack_id, session.unit.name)
     for want, there in found:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mlstacks_dagster.catalog.models import Plan, PlannedUnit
 from mlstacks_dagster.engines.environment import tool_environment
@@ -26,7 +26,11 @@ from mlstacks_dagster.ledger.records import StackRecord, UnitRecord
 from mlstacks_dagster.ledger.store import Ledger
 from mlstacks_dagster.lifecycle import inputs, locks
 from mlstacks_dagster.lifecycle.models import Progress, Reporter, ResourceRow, UnitJob
+from mlstacks_dagster.lifecycle.sealing import unseal
 from mlstacks_dagster.settings import Settings, process_environment
+from mlstacks_dagster.sweep.contracts import FindContext
+
+Ending = Literal["done", "unchanged", "failed"]
 
 __all__ = ["Session", "open_ledger", "unit_lock"]
 
@@ -121,7 +125,8 @@ class Session:
     @cached_property
     def environment(self) -> dict[str, str]:
         """The environment of the unit's processes and SDK clients."""
-        return tool_environment(process_environment(), self.unit.environment, self.wiring)
+        own = unseal(self.unit.environment, self.settings)
+        return tool_environment(process_environment(), own, self.wiring)
 
     @cached_property
     def engine(self) -> TerraformEngine:
@@ -150,7 +155,8 @@ class Session:
                 wiring=self.wiring,
                 environment=self.environment,
                 redactor=Redactor(self._secrets()),
-            )
+            ),
+            on_event=self.on_event,
         )
 
     def phase(self, name: str) -> None:
@@ -167,7 +173,7 @@ class Session:
         if event.kind in ("milestone", "error"):
             self.report.milestone(f"{self.unit.name}: {event.text}")
 
-    def ended(self, state: str) -> None:
+    def ended(self, state: Ending) -> None:
         """Report how the unit ended: ``done``, ``unchanged`` or ``failed``."""
         progress = self._progress(0, 0)
         self.report.progress(progress.model_copy(update={"state": state}))
@@ -175,6 +181,17 @@ class Session:
     def elapsed(self) -> float:
         """Return the seconds since the session began."""
         return self.clock() - self.started
+
+    def find_context(self) -> FindContext:
+        """Return where the finders and emptiers look, and for whom."""
+        return FindContext(
+            region=self.unit.region,
+            wiring=self.wiring,
+            environment=self.environment,
+            install=self.install,
+            stack_id=self.stack.stack_id,
+            unit=self.unit.name,
+        )
 
     def rows(self, workspace: Workspace) -> tuple[ResourceRow, ...]:
         """Return the resources in the unit's state."""

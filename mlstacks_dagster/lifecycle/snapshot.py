@@ -12,6 +12,7 @@ from mlstacks_dagster.catalog.models import Plan
 from mlstacks_dagster.errors import InputError, MlstacksError
 from mlstacks_dagster.ledger.store import Ledger
 from mlstacks_dagster.lifecycle.models import StackEntry, StackSnapshot
+from mlstacks_dagster.lifecycle.sealing import seal
 from mlstacks_dagster.settings import Settings
 
 __all__ = ["merge_retired", "read_stacks", "stack_entry"]
@@ -32,8 +33,9 @@ def read_stacks(settings: Settings) -> StackSnapshot:
     return StackSnapshot(stacks=tuple(entries[name] for name in sorted(entries)))
 
 
-def stack_entry(plan: Plan, ledger: Ledger) -> StackEntry:
+def stack_entry(plan: Plan, ledger: Ledger, settings: Settings) -> StackEntry:
     """Return the entry of one stack whose file was just read."""
+    plan = seal(plan, settings)
     entry = StackEntry(name=plan.stack, plan=plan, file=str(plan.source) if plan.source else None)
     return _merge(entry, plan.stack, ledger)
 
@@ -61,7 +63,7 @@ def _from_files(settings: Settings) -> Iterator[StackEntry]:
         if kind == "component":
             continue
         try:
-            plan = load_plan(path, settings)
+            plan = seal(load_plan(path, settings), settings)
         except InputError as error:
             yield StackEntry(name=name or path.stem, problems=(str(error),), file=str(path))
         else:
@@ -94,7 +96,8 @@ def _merge(entry: StackEntry | None, name: str, ledger: Ledger) -> StackEntry:
         return entry or StackEntry(name=name)
     entry = entry or StackEntry(name=name, file=str(row.source) if row.source else None)
     deployed = row.plan
-    plan, retired = deployed, ()
+    plan: Plan = deployed
+    retired: tuple[str, ...] = ()
     if entry.plan is not None:
         live = {unit.unit for unit in ledger.units(row.stack_id) if unit.status != "destroyed"}
         plan, retired = merge_retired(entry.plan, deployed, live)

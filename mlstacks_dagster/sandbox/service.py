@@ -69,7 +69,7 @@ def start(
         else:
             mirror = _mirror(folder, find_provider())
         wiring = aws_wiring(state.endpoint, mirror, legacy=mirror is not None)
-        _write_wiring(folder, wiring)
+        _write_wiring(folder, wiring.model_copy(update={"instance_id": state.instance_id}))
         return state
 
 

@@ -1,0 +1,57 @@
+"""A sandbox for each test that asks for one; the provider is unpacked once for all of them."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mlstacks_dagster.sandbox.service import start, stop
+from mlstacks_dagster.settings import Settings
+from tests.integration.account import Account
+from tests.integration.stacks import Cli
+
+
+@dataclass
+class Sandbox:
+    """A running sandbox with a home folder, a stacks folder, and a view of the account."""
+
+    home: Path
+    stacks: Path
+    settings: Settings
+    endpoint: str
+    cli: Cli
+    account: Account
+
+
+@pytest.fixture(scope="session")
+def shared_mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a home folder whose sandbox has the provider mirror, shared by all workers."""
+    base = tmp_path_factory.getbasetemp().parent / "shared-mirror"
+    base.mkdir(exist_ok=True)
+    with (base / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        from mlstacks_dagster.sandbox.mirror import build_mirror
+
+        build_mirror(base / "mirror")
+    return base / "mirror"
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path, shared_mirror: Path) -> Iterator[Sandbox]:
+    """Start a sandbox in a home of its own; stop it afterwards."""
+    home, stacks = tmp_path / "home", tmp_path / "stacks"
+    stacks.mkdir()
+    (home / "sandbox").mkdir(parents=True, mode=0o700)
+    (home / "sandbox" / "mirror").symlink_to(shared_mirror)
+    settings = Settings.load({"MLSTACKS_HOME": str(home), "MLSTACKS_STACKS_DIR": str(stacks)})
+    state = start(settings)
+    try:
+        yield Sandbox(
+            home, stacks, settings, state.endpoint, Cli(home, stacks), Account(state.endpoint)
+        )
+    finally:
+        stop(settings)

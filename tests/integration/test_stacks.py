@@ -1,0 +1,242 @@
+"""The main promises of a deploy and a destroy, on the real Terraform and an emulated account."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.integration.conftest import Sandbox
+from tests.integration.stacks import FULL, write_stack
+
+pytestmark = pytest.mark.slow
+SMALL = (("artifact_store", "s3"), ("container_registry", "aws"))
+
+
+def _outcomes(sandbox: Sandbox, *args: str, code: int = 0) -> dict[str, str]:
+    done = sandbox.cli.run(*args, "--json", code=code)
+    return {name: unit["outcome"] for name, unit in json.loads(done.stdout)["units"].items()}
+
+
+def _stack_id(sandbox: Sandbox, name: str) -> str:
+    found = json.loads(sandbox.cli.run("status", name, "--json").stdout)
+    return str(found[0]["stack_id"])
+
+
+def test_two_stacks_in_one_account_are_independent(sandbox: Sandbox) -> None:
+    one = write_stack(sandbox.stacks / "one", "one", SMALL)
+    two = write_stack(sandbox.stacks / "two", "two", SMALL)
+    empty = sandbox.account.everything()
+    sandbox.cli.run("deploy", "-f", str(one), "--sandbox")
+    first = sandbox.account.of_stack(_stack_id(sandbox, "one"))
+    assert first
+
+    sandbox.cli.run("deploy", "-f", str(two), "--sandbox")
+    changed = {"container_registry": {"repo_name": "two-images"}}
+    write_stack(sandbox.stacks / "two", "two", SMALL, config=changed)
+    sandbox.cli.run("deploy", "-f", str(two), "--sandbox")
+    assert sandbox.account.of_stack(_stack_id(sandbox, "one")) == first
+    sandbox.cli.run("destroy", "two", "-y")
+    assert sandbox.account.of_stack(_stack_id(sandbox, "one")) == first
+    sandbox.cli.run("destroy", "one", "-y")
+    assert sandbox.account.everything() == empty
+
+
+def test_a_second_deploy_applies_nothing_and_a_change_only_its_unit(sandbox: Sandbox) -> None:
+    file = write_stack(sandbox.stacks / "s", "steady")
+    first = _outcomes(sandbox, "deploy", "-f", str(file), "--sandbox")
+    assert set(first.values()) == {"applied"}
+    before = sandbox.account.everything()
+
+    again = _outcomes(sandbox, "deploy", "-f", str(file), "--sandbox")
+    assert set(again.values()) == {"unchanged"}
+    replanned = _outcomes(sandbox, "deploy", "-f", str(file), "--sandbox", "--replan")
+    assert set(replanned.values()) == {"unchanged"}
+    assert sandbox.account.everything() == before
+
+    changed = {"container_registry": {"repo_name": "steady-images"}}
+    write_stack(sandbox.stacks / "s", "steady", config=changed)
+    outcomes = _outcomes(sandbox, "deploy", "-f", str(file), "--sandbox")
+    applied = {name for name, outcome in outcomes.items() if outcome == "applied"}
+    # The registry, and the two units whose rights name its ARN.
+    assert applied == {
+        "container_registry_ecr",
+        "orchestrator_kubernetes",
+        "step_operator_sagemaker",
+    }
+
+
+def test_destroy_empties_what_is_full_and_respects_the_order(sandbox: Sandbox) -> None:
+    file = write_stack(sandbox.stacks / "s", "full")
+    empty = sandbox.account.everything()
+    sandbox.cli.run("deploy", "-f", str(file), "--sandbox")
+    outputs = json.loads(sandbox.cli.run("output", "full", "--json").stdout)
+    bucket = outputs["artifact_store_s3.bucket_name"]
+    s3, ecr = sandbox.account.client("s3"), sandbox.account.client("ecr")
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    for number in range(40):
+        s3.put_object(Bucket=bucket, Key=f"runs/{number % 10}", Body=b"model")
+    s3.delete_object(Bucket=bucket, Key="runs/3")
+    s3.create_multipart_upload(Bucket=bucket, Key="half")
+    repository = outputs["container_registry_ecr.repository_name"]
+    for number in range(3):
+        manifest = {"schemaVersion": 2, "config": {"digest": f"sha256:{number:064x}"}}
+        ecr.put_image(
+            repositoryName=repository, imageManifest=json.dumps(manifest), imageTag=str(number)
+        )
+    sandbox.cli.run("destroy", "full", "--sandbox", "-y")
+    assert sandbox.account.everything() == empty
+
+
+def test_parts_can_be_deployed_and_destroyed_alone(sandbox: Sandbox) -> None:
+    file = write_stack(sandbox.stacks / "s", "parts")
+    deploy = ("deploy", "-f", str(file), "--sandbox")
+    empty = sandbox.account.everything()
+    assert _outcomes(sandbox, *deploy, "--only", "artifact_store") == {
+        "artifact_store_s3": "applied"
+    }
+    assert sandbox.account.kinds()["bucket"] == 1
+    assert sandbox.account.kinds()["cluster"] == 0
+
+    refused = sandbox.cli.run(*deploy, "--only", "cluster", code=1)
+    assert "cluster needs network, which is not deployed" in refused.stderr
+
+    sandbox.cli.run(*deploy)
+    assert _outcomes(sandbox, "destroy", "parts", "-y", "--only", "container_registry") == {
+        "container_registry_ecr": "destroyed"
+    }
+    assert sandbox.account.kinds()["repository"] == 0
+    refused = sandbox.cli.run("destroy", "parts", "-y", "--only", "network", code=1)
+    assert "network is still needed by cluster" in refused.stderr
+    assert sandbox.account.kinds()["cluster"] == 1
+
+    sandbox.cli.run("destroy", "parts", "-y")
+    assert sandbox.account.everything() == empty
+    assert "not deployed" in sandbox.cli.run("destroy", "parts", "-y").stdout
+
+
+def test_only_what_failed_is_retried(sandbox: Sandbox) -> None:
+    taken = sandbox.account.client("s3")
+    taken.create_bucket(
+        Bucket="somebody-elses",
+        CreateBucketConfiguration={"LocationConstraint": "eu-north-1"},
+    )
+    config = {"artifact_store": {"bucket_name": "somebody-elses"}}
+    file = write_stack(sandbox.stacks / "s", "retry", SMALL, config=config)
+    done = sandbox.cli.run("deploy", "-f", str(file), "--sandbox", "--json", code=1)
+    units = json.loads(done.stdout)["units"]
+    assert units["container_registry_ecr"]["outcome"] == "applied"
+    assert units["artifact_store_s3"]["outcome"] == "failed"
+    assert "somebody-elses" in units["artifact_store_s3"]["error"]
+    assert "isn't retry's" in units["artifact_store_s3"]["error"]
+
+    config["artifact_store"]["bucket_name"] = "retry-artifacts"
+    write_stack(sandbox.stacks / "s", "retry", SMALL, config=config)
+    assert _outcomes(sandbox, "deploy", "-f", str(file), "--sandbox") == {
+        "artifact_store_s3": "applied",
+        "container_registry_ecr": "unchanged",
+    }
+    sandbox.cli.run("destroy", "retry", "-y")
+    assert [b["Name"] for b in taken.list_buckets()["Buckets"]] == ["somebody-elses"]
+
+
+def test_two_deploys_of_one_stack_never_overlap(sandbox: Sandbox, tmp_path: Path) -> None:
+    file = write_stack(sandbox.stacks / "s", "pair", SMALL)
+    empty = sandbox.account.everything()
+    deploy = ("deploy", "-f", str(file), "--sandbox")
+    runs = [sandbox.cli.start(*deploy, log=tmp_path / f"log{n}") for n in range(2)]
+    assert [run.wait(300) for run in runs] == [0, 0]
+    logs = [(tmp_path / f"log{n}").read_text() for n in range(2)]
+    assert sorted("waiting for run" in log for log in logs) == [False, True]
+    assert sandbox.account.kinds()["bucket"] == 1
+    sandbox.cli.run("destroy", "pair", "-y")
+    assert sandbox.account.everything() == empty
+
+
+def test_a_protected_stack_is_not_destroyed(sandbox: Sandbox) -> None:
+    file = write_stack(sandbox.stacks / "s", "held", (("artifact_store", "s3"),), protect=True)
+    sandbox.cli.run("deploy", "-f", str(file), "--sandbox")
+    refused = sandbox.cli.run("destroy", "held", "-y", code=1)
+    assert "protected" in refused.stderr
+    assert sandbox.account.kinds()["bucket"] == 1
+
+
+def test_a_stack_whose_file_is_gone_is_destroyed_by_name(sandbox: Sandbox) -> None:
+    file = write_stack(sandbox.stacks / "s", "gone", SMALL)
+    empty = sandbox.account.everything()
+    sandbox.cli.run("deploy", "-f", str(file), "--sandbox")
+    for path in file.parent.iterdir():
+        path.unlink()
+    sandbox.cli.run("destroy", "gone", "-y")
+    assert sandbox.account.everything() == empty
+
+
+def test_drift_is_seen_and_repaired_by_the_next_deploy(sandbox: Sandbox) -> None:
+    file = write_stack(sandbox.stacks / "s", "drifting", (("artifact_store", "s3"),))
+    sandbox.cli.run("deploy", "-f", str(file), "--sandbox")
+    bucket = sandbox.cli.run("output", "drifting", "-k", "bucket_name").stdout.strip()
+    s3 = sandbox.account.client("s3")
+    s3.delete_public_access_block(Bucket=bucket)
+    from mlstacks_dagster.lifecycle.api import drift_unit, read_stacks
+    from mlstacks_dagster.lifecycle.models import UnitJob
+    from tests.integration.quiet import Quiet
+
+    entry = next(s for s in read_stacks(sandbox.settings).stacks if s.name == "drifting")
+    assert entry.plan is not None
+    job = UnitJob(plan=entry.plan, unit="artifact_store_s3", run_id="drift-test")
+    outcome = drift_unit(job, sandbox.settings, Quiet())
+    assert outcome.status == "drifted"
+    assert any("public_access_block" in change for change in outcome.changes)
+    assert _outcomes(sandbox, "deploy", "-f", str(file), "--sandbox") == {
+        "artifact_store_s3": "applied"
+    }
+    assert s3.get_public_access_block(Bucket=bucket)
+    assert drift_unit(job, sandbox.settings, Quiet()).status == "in_sync"
+
+
+def test_every_taggable_resource_carries_tags_and_marks(sandbox: Sandbox) -> None:
+    file = write_stack(sandbox.stacks / "s", "marked")
+    sandbox.cli.run("deploy", "-f", str(file), "--sandbox")
+    stack_id = _stack_id(sandbox, "marked")
+    ec2, iam = sandbox.account.client("ec2"), sandbox.account.client("iam")
+    tagged = {
+        **{v["VpcId"]: v.get("Tags", []) for v in ec2.describe_vpcs()["Vpcs"] if not v["IsDefault"]},
+        **{n["NatGatewayId"]: n["Tags"] for n in ec2.describe_nat_gateways()["NatGateways"]},
+        **{a["AllocationId"]: a.get("Tags", []) for a in ec2.describe_addresses()["Addresses"]},
+        **{
+            r["RoleName"]: iam.list_role_tags(RoleName=r["RoleName"])["Tags"]
+            for r in iam.list_roles(PathPrefix="/mlstacks/")["Roles"]
+        },
+    }
+    assert len(tagged) >= 5
+    for name, tags in tagged.items():
+        found = {t["Key"]: t["Value"] for t in tags}
+        assert found.get("mlstacks-stack") == stack_id, name
+        assert found.get("team") == "tests", name
+
+
+def test_environment_variables_reach_the_tool(sandbox: Sandbox) -> None:
+    wrong = {"AWS_ACCESS_KEY_ID": "planted-id", "AWS_MAX_ATTEMPTS": "2"}
+    file = write_stack(sandbox.stacks / "s", "env", (("artifact_store", "s3"),), environment=wrong)
+    sandbox.cli.run("deploy", "-f", str(file), "--sandbox")
+    refused = yaml.safe_load((file.parent / "artifact_store.yaml").read_text())
+    refused["metadata"]["environment_variables"] = {"TF_LOG": "trace"}
+    (file.parent / "artifact_store.yaml").write_text(yaml.safe_dump(refused))
+    said = sandbox.cli.run("validate", "-f", str(file), code=2).stderr
+    assert "TF_LOG" in said
+    assert "artifact_store.yaml:" in said
+
+
+def test_the_zenml_stack_file_is_stable_and_parses(sandbox: Sandbox) -> None:
+    file = write_stack(sandbox.stacks / "s", "zen", FULL)
+    sandbox.cli.run("deploy", "-f", str(file), "--sandbox")
+    path = sandbox.home / "zenml" / "zen.yaml"
+    first = path.read_bytes()
+    parsed = yaml.safe_load(first)
+    assert parsed["components"]["artifact_store"]["configuration"]["path"].startswith("s3://")
+    time.sleep(1)
+    sandbox.cli.run("deploy", "-f", str(file), "--sandbox", "--replan")
+    assert path.read_bytes() == first
