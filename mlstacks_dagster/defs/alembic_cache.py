@@ -33,5 +33,5 @@ class _CachedScripts:
 def install() -> None:
     """Make Dagster's check use the cache, and fill it: forked processes inherit it."""
     if getattr(sql, "ScriptDirectory", None) is ScriptDirectory:
-        sql.ScriptDirectory = _CachedScripts  # type: ignore[assignment]  # has what the check calls
+        sql.ScriptDirectory = _CachedScripts  # type: ignore[assignment,attr-defined]  # has what the check calls
         _scripts(sql.ALEMBIC_SCRIPTS_LOCATION).as_revision_number("head")

@@ -39,7 +39,7 @@ def deploy_asset(entry: StackEntry, unit: PlannedUnit, site: Site) -> dg.AssetsD
         pool=names.pool(stack),
     )
     def deploy(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        with dagster_errors(context):
+        with dagster_errors(context, site):
             job = unit_job(context, entry, unit.name, site)
             outcome = site.backend.deploy_unit(job, site.settings, StepReporter(context, site))
         if context.instance.get_latest_materialization_event(cleanup) is not None:

@@ -27,12 +27,21 @@ def drift_check(entry: StackEntry, unit: PlannedUnit, site: Site) -> dg.AssetChe
         pool=names.pool(entry.name),
     )
     def drift(context: dg.AssetCheckExecutionContext):  # type: ignore[no-untyped-def]  # dagster infers it
-        with dagster_errors(context):
+        if _just_deployed(context, spec.asset_key):
+            yield _result(spec, DriftOutcome(status="in_sync"))
+            return
+        with dagster_errors(context, site):
             job = unit_job(context, entry, unit.name, site)
             outcome = site.backend.drift_unit(job, site.settings, StepReporter(context, site))
         yield _result(spec, outcome)
 
     return drift
+
+
+def _just_deployed(context: dg.AssetCheckExecutionContext, key: dg.AssetKey) -> bool:
+    """Tell whether this very run deployed the unit: the UI adds checks to what it materializes."""
+    last = context.instance.get_latest_materialization_event(key)
+    return last is not None and last.run_id == context.run.run_id
 
 
 def _result(spec: dg.AssetCheckSpec, outcome: DriftOutcome) -> dg.AssetCheckResult:

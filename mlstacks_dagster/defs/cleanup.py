@@ -53,7 +53,7 @@ def cleanup_asset(entry: StackEntry, unit: PlannedUnit, site: Site) -> dg.Assets
     def destroy(context: dg.AssetExecutionContext, teardown: Teardown):  # type: ignore[no-untyped-def]  # dagster infers it
         if not _confirmed(context, teardown, stack):
             return
-        with dagster_errors(context):
+        with dagster_errors(context, site):
             job = unit_job(context, entry, unit.name, site)
             outcome = site.backend.destroy_unit(job, site.settings, StepReporter(context, site))
         _mark_destroyed(context, deployed, outcome)
@@ -82,7 +82,7 @@ def _cleanup_stacks(context: dg.AssetExecutionContext) -> set[str]:
         context.run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
     )
     keys = [e.dagster_event.asset_key for e in planned if e.dagster_event]
-    return {key.path[1] for key in keys if key and key == names.cleanup_key(*key.path[-2:])}
+    return {key.path[1] for key in keys if key and names.is_cleanup(key)}
 
 
 def _mark_destroyed(

@@ -46,18 +46,19 @@ class StackRunCoordinator(QueuedRunCoordinator):
 
 
 def _tags(run: DagsterRun) -> dict[str, str]:
-    keys = set(run.asset_selection or ())
-    checks = set(run.asset_check_selection or ())
-    stacks = names.stacks_of([*keys, *(check.asset_key for check in checks)])
+    """Return what the UI's run list shows: the run's stacks, and what it does with them."""
+    keys = set(run.asset_selection or ()) | {c.asset_key for c in run.asset_check_selection or ()}
+    stacks = names.stacks_of(keys) or {names.confirmed_stack(run.run_config)} - {""}
     tags = {TAG_STACK: ",".join(sorted(stacks))} if stacks else {}
-    cleanups = {
-        key for key in keys if len(key.path) > 2 and key == names.cleanup_key(*key.path[1:])
-    }
-    if keys and TAG_ACTION not in run.tags:
-        if cleanups == keys:
-            tags[TAG_ACTION] = names.TEARDOWN_JOB
-        elif not cleanups:
-            tags[TAG_ACTION] = names.DEPLOY_JOB
-    elif checks and TAG_ACTION not in run.tags:
-        tags[TAG_ACTION] = names.DRIFT_JOB
+    if TAG_ACTION not in run.tags and (action := _action(run)):
+        tags[TAG_ACTION] = action
     return tags
+
+
+def _action(run: DagsterRun) -> str:
+    if run.job_name != names.ASSET_JOB:
+        return run.job_name
+    cleanups = {names.is_cleanup(key) for key in run.asset_selection or ()}
+    if not cleanups:
+        return names.DRIFT_JOB if run.asset_check_selection else ""
+    return "" if len(cleanups) > 1 else names.TEARDOWN_JOB if True in cleanups else names.DEPLOY_JOB

@@ -130,18 +130,11 @@ def run_stacks(execution_plan: ExecutionPlan, run_config: Any) -> set[str]:
             properties = output.properties
             check = properties.asset_check_key
             keys += [k for k in (properties.asset_key, check and check.asset_key) if k]
-    confirm = _confirm(run_config)
+    confirm = names.confirmed_stack(run_config)
     stacks = names.stacks_of(keys)
-    if confirm in stacks and all(k == names.cleanup_key(*k.path[-2:]) for k in keys):
+    if confirm in stacks and all(map(names.is_cleanup, keys)):
         return {confirm}
     return stacks
-
-
-def _confirm(run_config: Any) -> str:
-    config = run_config
-    for part in ("resources", "teardown", "config", "confirm"):
-        config = config.get(part) if isinstance(config, dict) else None
-    return config if isinstance(config, str) else ""
 
 
 def _sleep(seconds: float) -> None:

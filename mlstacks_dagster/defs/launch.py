@@ -20,6 +20,7 @@ from dagster._core.snap import snapshot_from_execution_plan
 from mlstacks_dagster.defs import alembic_cache, names
 from mlstacks_dagster.defs.checks import DRIFT
 from mlstacks_dagster.defs.coordinator import TAG_ACTION, TAG_STACK
+from mlstacks_dagster.defs.executor import PRELOAD
 from mlstacks_dagster.defs.instance import open_instance
 from mlstacks_dagster.defs.origin import remote_job_origin
 from mlstacks_dagster.defs.pinned import PinnedRun, pin_path, reconstructable
@@ -28,6 +29,7 @@ from mlstacks_dagster.defs.results import UnitResult, run_error, unit_results
 from mlstacks_dagster.defs.site import LIFECYCLE, Site
 from mlstacks_dagster.defs.stack_lock import hold_run
 from mlstacks_dagster.defs.steps import TAG_REPLAN, TAG_TARGET
+from mlstacks_dagster.engines.forkserver import warm
 from mlstacks_dagster.engines.wiring import Target
 from mlstacks_dagster.errors import InputError
 from mlstacks_dagster.lifecycle.models import Progress, StackEntry, StackSnapshot
@@ -83,6 +85,7 @@ def launch(
     units = _units(request)
     run_id = str(uuid.uuid4())
     pin = pin_path(settings, run_id)
+    warm([PRELOAD])
     alembic_cache.install()
     with ExitStack() as stack:
         instance = stack.enter_context(open_instance(settings))

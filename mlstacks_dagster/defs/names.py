@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import dagster as dg
 
@@ -22,9 +22,11 @@ __all__ = [
     "TEARDOWN_JOB",
     "cleanup_group",
     "cleanup_key",
+    "confirmed_stack",
     "deploy_key",
     "group",
     "invalid_key",
+    "is_cleanup",
     "op_name",
     "pool",
     "stacks_of",
@@ -90,6 +92,19 @@ def invalid_key(name: str) -> dg.AssetKey:
     return dg.AssetKey([INVALID_GROUP, name])
 
 
+def is_cleanup(key: dg.AssetKey) -> bool:
+    """Tell whether ``key`` is a cleanup asset's."""
+    return len(key.path) == 3 and key.path[0] == _CLEANUP
+
+
 def stacks_of(keys: Iterable[dg.AssetKey]) -> set[str]:
     """Return the stacks that the assets of ``keys`` belong to."""
-    return {k.path[1] if len(k.path) > 2 and k.path[0] == _CLEANUP else k.path[0] for k in keys}
+    return {key.path[1 if is_cleanup(key) else 0] for key in keys}
+
+
+def confirmed_stack(run_config: object) -> str:
+    """Return the stack that a run's configuration confirms for teardown; empty if none."""
+    found = run_config
+    for part in ("resources", "teardown", "config", "confirm"):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found if isinstance(found, str) else ""

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from dagster._core.code_pointer import CustomPointer, ModuleCodePointer
+from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 from pydantic import BaseModel, ConfigDict
 
-from mlstacks_dagster.defs import names
 from mlstacks_dagster.defs.build import build_defs
 from mlstacks_dagster.defs.site import Site
 from mlstacks_dagster.lifecycle.files import write_private
@@ -25,7 +26,7 @@ from mlstacks_dagster.settings import Settings
 if TYPE_CHECKING:
     from dagster._core.execution.context.system import PlanOrchestrationContext
 
-__all__ = ["PinnedRun", "pin_path", "pinned_context", "pinned_job", "reconstructable"]
+__all__ = ["PinnedRun", "pin_path", "pinned_context", "pinned_definitions", "reconstructable"]
 
 
 class PinnedRun(BaseModel):
@@ -75,17 +76,16 @@ def pin_path(settings: Settings, run_id: str) -> Path:
     return settings.runs_dir / f"{run_id}.pin.json"
 
 
-def pinned_job(path: str, job: str) -> dg.JobDefinition:
-    """Return a job of the run pinned at ``path``; step processes call this."""
-    definitions = PinnedRun.model_validate_json(Path(path).read_bytes()).definitions()
-    if job == names.ASSET_JOB:
-        return definitions.resolve_implicit_global_asset_job_def()
-    return definitions.resolve_job_def(job)
+def pinned_definitions(path: str) -> dg.Definitions:
+    """Return the definitions pinned at ``path``; step processes call this."""
+    return PinnedRun.model_validate_json(Path(path).read_bytes()).definitions()
 
 
-def reconstructable(path: Path, job: str) -> Any:
-    """Return Dagster's recipe for :func:`pinned_job`, to be handed to step processes."""
-    return dg.build_reconstructable_job(__name__, "pinned_job", (str(path), job))  # type: ignore[arg-type]  # dagster annotates a 1-tuple
+def reconstructable(path: Path, job: str) -> ReconstructableJob:
+    """Return Dagster's recipe for a job of :func:`pinned_definitions`, for step processes."""
+    function = ModuleCodePointer(__name__, pinned_definitions.__name__)
+    pointer = CustomPointer(function, [str(path)], [])
+    return ReconstructableJob(ReconstructableRepository(pointer), job)
 
 
 @contextmanager

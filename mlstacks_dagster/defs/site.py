@@ -44,10 +44,14 @@ class Backend(Protocol):
 
 @dataclass(frozen=True)
 class Site:
-    """Settings, and the lifecycle as ``module`` or ``module:attribute``."""
+    """Settings, and the lifecycle as ``module`` or ``module:attribute``.
+
+    ``retry_seconds`` is the wait before the first retry; each further one is twice as long.
+    """
 
     settings: Settings
     lifecycle: str = LIFECYCLE
+    retry_seconds: float = 5.0
 
     @classmethod
     def load(cls, lifecycle: str = LIFECYCLE) -> Site:

@@ -32,7 +32,6 @@ StepContext = dg.AssetExecutionContext | dg.AssetCheckExecutionContext
 TAG_REPLAN = "mlstacks/replan"
 TAG_TARGET = "mlstacks/target"
 MAX_RETRIES = 3
-_FIRST_DELAY_SECONDS = 5.0
 
 
 class StepReporter:
@@ -77,7 +76,7 @@ def unit_job(context: StepContext, entry: StackEntry, unit: str, site: Site) -> 
 
 
 @contextmanager
-def dagster_errors(context: StepContext) -> Iterator[None]:
+def dagster_errors(context: StepContext, site: Site) -> Iterator[None]:
     """Turn our errors into Dagster's: only what may pass is tried again.
 
     Raises RetryRequested for a transient failure (up to ``MAX_RETRIES`` times, waiting longer
@@ -92,7 +91,7 @@ def dagster_errors(context: StepContext) -> Iterator[None]:
     except TransientCommandError as error:
         if context.retry_number >= MAX_RETRIES:
             raise _failure(error) from None
-        delay = _FIRST_DELAY_SECONDS * 2**context.retry_number
+        delay = site.retry_seconds * 2**context.retry_number
         context.log.warning(f"{error}\ntrying again in {delay:.0f} s")
         raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=delay) from error
     except MlstacksError as error:
