@@ -30,6 +30,7 @@ def stack_schema(catalog: Catalog) -> _Schema:
     definitions = {
         "stack": _stack(providers),
         "component": _component(catalog, providers),
+        **{_base_name(provider): _base(catalog, provider) for provider in providers},
         **{_config_name(*triple): _config(catalog, *triple) for triple in sorted(catalog.triples)},
     }
     return {
@@ -179,10 +180,25 @@ def _config(catalog: Catalog, provider: str, kind: str, flavor: str) -> _Schema:
     }
     if provider == "gcp":
         properties["project_id"] = {"type": "string", "description": "Project of the stack."}
-    for unit in (*catalog.base_units(provider), *own):
-        properties.update(_keys(unit, shared=unit not in own))
+    for base in catalog.base_units(provider):
+        where = f"#/$defs/{_base_name(provider)}/properties"
+        properties.update({key: {"$ref": f"{where}/{key}"} for key in base.config})
+    for unit in own:
+        properties.update(_keys(unit, shared=False))
     schema = _closed(dict(sorted(properties.items())), [])
     return {**schema, "type": ["object", "null"]}
+
+
+def _base_name(provider: str) -> str:
+    return f"base_{provider}"
+
+
+def _base(catalog: Catalog, provider: str) -> _Schema:
+    """Return the config keys of all base units on ``provider``."""
+    properties: _Schema = {}
+    for unit in catalog.base_units(provider):
+        properties.update(_keys(unit, shared=True))
+    return {"type": "object", "properties": dict(sorted(properties.items()))}
 
 
 def _keys(unit: UnitDefinition, *, shared: bool) -> _Schema:

@@ -79,9 +79,11 @@ def test_what_does_not_load_does_not_suit_the_schema(
 
 
 def test_the_schema_knows_the_keys_and_what_they_mean(cluster: Folder) -> None:
-    config = stack_schema(cluster.read())["$defs"]["config_aws_orchestrator_kubernetes"]
+    definitions = stack_schema(cluster.read())["$defs"]
+    config = definitions["config_aws_orchestrator_kubernetes"]
     assert set(config["properties"]) == {"region", "zenml-version", "node_count", "vpc_cidr"}
-    assert "How many nodes. (of cluster" in config["properties"]["node_count"]["description"]
+    node_count = definitions["base_aws"]["properties"]["node_count"]
+    assert node_count["description"] == "How many nodes. (of cluster, shared by the stack)"
 
 
 def test_types_of_terraform_become_types_of_json(folder: Folder) -> None:
