@@ -30,6 +30,7 @@ from mlstacks_dagster.lifecycle.sealing import unseal
 from mlstacks_dagster.settings import Settings, process_environment
 from mlstacks_dagster.sweep.contracts import FindContext
 
+_COUNTED_PHASES = frozenset({"apply", "destroy"})
 Ending = Literal["done", "unchanged", "failed"]
 
 __all__ = ["Session", "open_ledger", "unit_lock"]
@@ -166,9 +167,8 @@ class Session:
 
     def on_event(self, event: Event) -> None:
         """Pass an event of the tool on to the reporter."""
-        if event.kind == "progress":
+        if event.kind == "progress" and self._phase in _COUNTED_PHASES:
             self.report.progress(self._progress(event.done, event.total))
-            return
         self.report.line(event.text)
         if event.kind in ("milestone", "error"):
             self.report.milestone(f"{self.unit.name}: {event.text}")
