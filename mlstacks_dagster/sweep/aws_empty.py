@@ -114,18 +114,37 @@ def _batches(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
         yield batch
 
 
-def _versions(client: Client, bucket: str) -> Iterator[dict[str, str]]:
-    for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
-        for item in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
-            yield {"Key": item["Key"], "VersionId": item["VersionId"]}
+def _drain(what: str, first: Callable[[], list[_T]], delete: Callable[[list[_T]], None]) -> None:
+    """Delete the first page until there is none.
+
+    Not page by page: a marker that names a deleted thing is not safe everywhere.
+    """
+    before: list[_T] = []
+    while page := first():
+        if page == before:
+            raise MlstacksError(
+                f"{what}: {len(page)} deleted items are still listed",
+                remedy="run the same command again; if it stays, delete them by hand",
+            )
+        delete(page)
+        before = page
 
 
 def _delete_versions(client: Client, bucket: str, counter: _Counter) -> None:
-    for batch in _batches(_versions(client, bucket), _OBJECTS_PER_CALL):
+    def first() -> list[dict[str, str]]:
+        page = client.list_object_versions(Bucket=bucket, MaxKeys=_OBJECTS_PER_CALL)
+        return [
+            {"Key": item["Key"], "VersionId": item["VersionId"]}
+            for item in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
+        ]
+
+    def delete(batch: list[dict[str, str]]) -> None:
         answer = client.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
         if errors := answer.get("Errors"):
             raise _kept(client, bucket, errors)
         counter.add(len(batch))
+
+    _drain(f"bucket {bucket}", first, delete)
 
 
 def _kept(client: Client, bucket: str, errors: Sequence[Mapping[str, str]]) -> MlstacksError:
@@ -155,18 +174,20 @@ def _has_object_lock(client: Client, bucket: str) -> bool:
 
 
 def _abort_uploads(client: Client, bucket: str, counter: _Counter) -> None:
-    for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
-        uploads = page.get("Uploads", ())
+    def first() -> list[dict[str, str]]:
+        page = client.list_multipart_uploads(Bucket=bucket)
+        return [{"Key": u["Key"], "UploadId": u["UploadId"]} for u in page.get("Uploads", ())]
+
+    def abort(uploads: list[dict[str, str]]) -> None:
         for upload in uploads:
             try:
-                client.abort_multipart_upload(
-                    Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"]
-                )
+                client.abort_multipart_upload(Bucket=bucket, **upload)
             except client_error() as error:
                 if error_code(error) != "NoSuchUpload":
                     raise
-        if uploads:
-            counter.add(len(uploads))
+        counter.add(len(uploads))
+
+    _drain(f"uploads to bucket {bucket}", first, abort)
 
 
 def empty_repository(client: Client, name: str, on_progress: Deleted = lambda _: None) -> int:

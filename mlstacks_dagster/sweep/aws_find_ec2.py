@@ -13,7 +13,7 @@ from typing import Any
 from mlstacks_dagster.errors import MlstacksError
 from mlstacks_dagster.sweep.aws_session import aws_calls
 from mlstacks_dagster.sweep.contracts import FindContext, Finder, Found, Wanted
-from mlstacks_dagster.sweep.marks import COMPONENT, STACK
+from mlstacks_dagster.sweep.marks import COMPONENT, STACK, same_owner
 
 __all__ = ["EC2_FINDERS", "describe_ec2", "filtered", "tag_map"]
 
@@ -113,9 +113,13 @@ def _find_marked(ctx: FindContext, wanted: Sequence[Wanted]) -> dict[str, Found]
 
 
 def _counts(item: Mapping[str, Any], kind: _Kind, ctx: FindContext) -> bool:
-    """Leave out what is gone, what the state holds, and a VPC's own default group."""
+    """Leave out what is gone, what the state holds, and a VPC's own default group.
+
+    The marks are compared again: an emulator may answer more than the filters ask for.
+    """
     return (
-        item[kind.id_key] not in ctx.in_state
+        same_owner(tag_map(item.get("Tags")), ctx.marks, (STACK, COMPONENT))
+        and item[kind.id_key] not in ctx.in_state
         and _state(item) not in _GONE_STATES
         and item.get("GroupName") != "default"
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from mlstacks_dagster.engines.wiring import Wiring
@@ -134,9 +135,10 @@ def _cloud_client(service: str, region: str, env: Mapping[str, str]) -> Client:
 
 def _session(**values: str | None) -> Any:
     """Make a session whose settings are ours, not those of the process environment."""
-    from botocore.session import Session  # noqa: PLC0415 - slow to load, so only when used
+    from botocore.session import Session  # noqa: PLC0415 - slow to load
 
     session = Session()
+    session.register_component("data_loader", _loader())
     store = session.get_component("config_store")
     for name, value in values.items():
         store.set_config_variable(name, value)
@@ -144,8 +146,16 @@ def _session(**values: str | None) -> Any:
     return session
 
 
+@cache
+def _loader() -> Any:
+    """Return the reader of service descriptions; EC2's alone takes most of a second to parse."""
+    from botocore.loaders import create_loader  # noqa: PLC0415 - slow to load
+
+    return create_loader()
+
+
 def _config(env: Mapping[str, str], **more: Any) -> Any:
-    from botocore.config import Config  # noqa: PLC0415 - slow to load, so only when used
+    from botocore.config import Config  # noqa: PLC0415 - slow to load
 
     attempts = env.get("AWS_MAX_ATTEMPTS", "")
     return Config(
@@ -164,7 +174,7 @@ def _config(env: Mapping[str, str], **more: Any) -> Any:
 
 def client_error() -> type[Exception]:
     """Return botocore's ``ClientError``, the class of every answer that is an error."""
-    from botocore.exceptions import ClientError  # noqa: PLC0415 - slow to load, so only when used
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - slow to load
 
     error: type[Exception] = ClientError
     return error
@@ -185,7 +195,7 @@ def aws_calls(doing: str, region: str) -> Iterator[None]:
     Raises :class:`TransientCommandError` when the same call may succeed later, and
     :class:`MlstacksError` for all others. No error is ever taken for "it doesn't exist".
     """
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow to load, so only when used
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow to load
 
     try:
         yield
@@ -212,10 +222,10 @@ def _translated(error: Exception, doing: str, region: str) -> MlstacksError:
 
 
 def _unsent(error: Exception, doing: str, region: str) -> MlstacksError:
-    from botocore import exceptions as aws  # noqa: PLC0415 - slow to load, so only when used
+    from botocore import exceptions as aws  # noqa: PLC0415 - slow to load
 
     said = f"AWS could not be asked while {doing} in {region}: {error}"
-    if isinstance(error, aws.HTTPClientError):
+    if isinstance(error, (aws.HTTPClientError, aws.ConnectionError)):
         return TransientCommandError(said, remedy="check the network, then run again")
     if isinstance(error, (aws.NoCredentialsError, aws.PartialCredentialsError)):
         return MlstacksError(
