@@ -133,8 +133,10 @@ def _load(gate: Gate) -> None:
             create_backend_app,
         )
 
+        from .corrections import correct  # noqa: PLC0415
         from .ec2_rules import enforce  # noqa: PLC0415
 
+        correct()
         enforce()
         gate.open(DomainDispatcherApplication(create_backend_app))
     except BaseException:  # noqa: BLE001 - a thread's end would leave a server that hangs
@@ -167,8 +169,11 @@ def _stay_local(event: str, args: tuple[Any, ...]) -> None:
 
 def _log_access(path: Path) -> None:
     handler = logging.handlers.RotatingFileHandler(path, maxBytes=_ACCESS_LOG_BYTES, backupCount=1)
+    errors = logging.StreamHandler()
+    errors.setLevel(logging.ERROR)
     logger = logging.getLogger("werkzeug")
     logger.addHandler(handler)
+    logger.addHandler(errors)
     logger.setLevel(logging.INFO)
     logger.propagate = False
 
