@@ -31,7 +31,7 @@ def find_entry(settings: Settings, name: str | None, file: Path | None) -> Stack
         file = Path(name)
     with Ledger.open(settings.ledger_url) as ledger:
         if file is not None:
-            plan = load_plan(file, settings)
+            plan = load_plan(file, settings, now=None)
             live_stack(plan.stack, ledger, settings)
             return stack_entry(plan, ledger, settings)
         live_stack(str(name), ledger, settings)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
 from mlstacks_dagster.catalog.loading import load_plan
 from mlstacks_dagster.catalog.models import Plan
 from mlstacks_dagster.errors import InputError, MlstacksError
@@ -14,6 +12,7 @@ from mlstacks_dagster.ledger.store import Ledger
 from mlstacks_dagster.lifecycle.models import StackEntry, StackSnapshot
 from mlstacks_dagster.lifecycle.sealing import seal
 from mlstacks_dagster.settings import Settings
+from mlstacks_dagster.spec.yaml_source import load_yaml
 
 __all__ = ["merge_retired", "read_stacks", "stack_entry"]
 
@@ -73,10 +72,8 @@ def _from_files(settings: Settings) -> Iterator[StackEntry]:
 def _peek(path: Path) -> tuple[str | None, str | None]:
     """Return ``spec_type`` and ``name`` as far as they can be read."""
     try:
-        found = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
-    except (yaml.YAMLError, OSError, ValueError):
-        return None, None
-    if not isinstance(found, dict):
+        found, _ = load_yaml(path)
+    except InputError:
         return None, None
     kind, name = found.get("spec_type"), found.get("name")
     return kind if isinstance(kind, str) else None, name if isinstance(name, str) else None
