@@ -10,6 +10,7 @@ Import the fixture into a ``conftest.py`` or a test module::
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pwd
 import secrets
@@ -17,6 +18,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -132,6 +134,7 @@ class PostgresServer:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - it only makes a system call
                 **self._child(),
             )
         deadline = time.monotonic() + _START_SECONDS
@@ -151,6 +154,12 @@ class PostgresServer:
             group = pwd.getpwnam(user).pw_gid
             child |= {"user": user, "group": group, "extra_groups": []}
         return child
+
+
+def _end_with_parent() -> None:
+    # A test run that is killed can't end its server; Linux can (1 is PR_SET_PDEATHSIG).
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
 
 
 def _unprivileged() -> str | None:

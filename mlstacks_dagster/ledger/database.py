@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -96,8 +97,9 @@ def ledger_errors(url: URL) -> Iterator[None]:
     where = url.render_as_string(hide_password=True)
     try:
         yield
-    except DBAPIError as error:
-        cause = str(error.orig).strip() or type(error.orig).__name__
+    except (DBAPIError, sqlite3.Error) as error:
+        origin = error.orig if isinstance(error, DBAPIError) else error
+        cause = str(origin).strip() or type(origin).__name__
         raise LedgerError(f"the ledger {where} failed: {cause}", remedy=_remedy(cause)) from error
     except SQLAlchemyError as error:
         raise LedgerError(f"the ledger {where} failed: {error}") from error

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
+import sys
 import threading
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
 from mlstacks_dagster.errors import LedgerError
 from mlstacks_dagster.ledger import Ledger
-from tests.postgres import PostgresServer, find_programs, postgres_server  # noqa: F401
+from tests.postgres import MISSING, PostgresServer, find_programs, postgres_server  # noqa: F401
 from tests.unit.ledger.helpers import begin, make_plan
 
 pytestmark = pytest.mark.postgres
@@ -111,7 +115,7 @@ def test_two_ledgers_in_one_server_know_nothing_of_each_other(
 def test_the_server_ends_and_leaves_nothing_behind() -> None:
     programs = find_programs()
     if programs is None:
-        pytest.skip("no PostgreSQL server program: apt-get install postgresql")
+        pytest.skip(MISSING)
     with PostgresServer(programs) as server:
         folder = server._folder
         pid = int((folder / "data" / "postmaster.pid").read_text().split()[0])
@@ -119,3 +123,32 @@ def test_the_server_ends_and_leaves_nothing_behind() -> None:
     assert not folder.exists()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
+def test_the_server_ends_when_the_test_run_is_killed() -> None:
+    programs = find_programs()
+    if programs is None:
+        pytest.skip(MISSING)
+    reader, writer = os.pipe()
+    runner = os.fork()
+    if runner == 0:
+        try:
+            with PostgresServer(programs) as server:
+                pid = (server._folder / "data" / "postmaster.pid").read_text().split()[0]
+                os.write(writer, f"{pid} {server._folder}".encode())
+                signal.pause()
+        finally:
+            os._exit(1)
+    os.close(writer)
+    pid, folder = os.read(reader, 4096).decode().split()
+    os.close(reader)
+    os.kill(runner, signal.SIGKILL)
+    os.waitpid(runner, 0)
+    try:
+        psutil.Process(int(pid)).wait(30)
+    except psutil.NoSuchProcess:
+        pass
+    finally:
+        shutil.rmtree(folder)
+    assert not psutil.pid_exists(int(pid))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import psutil
@@ -15,7 +17,7 @@ import pytest
 from sqlalchemy import inspect
 
 from mlstacks_dagster.errors import LedgerError, SettingError
-from mlstacks_dagster.ledger import Ledger
+from mlstacks_dagster.ledger import Ledger, database
 from mlstacks_dagster.ledger.database import connect_engine, parse_url
 from tests.unit.ledger.helpers import PROCESSES, in_processes
 
@@ -146,6 +148,40 @@ def test_eight_processes_that_open_a_fresh_ledger_agree_on_it(ledger_url: str) -
     assert len(found) == PROCESSES
     assert len(set(found)) == 1, found
     assert re.fullmatch(r"[a-z0-9]{12}", found[0])
+
+
+def test_a_fresh_sqlite_ledger_is_made_by_one_opener_at_a_time(tmp_path: Path) -> None:
+    """Turning the write-ahead log on fails at once, without waiting, when others do it too."""
+    path = tmp_path / "ledger.db"
+    opener = threading.Thread(target=lambda: Ledger.open(f"sqlite:///{path}").close())
+    with Path(f"{path}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        opener.start()
+        opener.join(1)
+        assert opener.is_alive()
+        assert path.read_bytes() == b""
+    opener.join()
+    assert path.read_bytes() != b""
+
+
+def test_a_file_in_a_folder_that_cannot_be_written_to_is_a_ledger_error(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db.lock").mkdir()
+    with pytest.raises(LedgerError) as caught:
+        Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+    assert "folder" in caught.value.remedy
+
+
+def test_a_database_that_somebody_holds_at_the_first_open_is_a_ledger_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ledger.db"
+    monkeypatch.setattr(database, "_BUSY_TIMEOUT_MS", 1)
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(LedgerError, match="locked") as caught:
+        Ledger.open(f"sqlite:///{path}")
+    holder.close()
+    assert "another process" in caught.value.remedy
 
 
 def test_an_up_to_date_ledger_opens_without_alembic_and_with_one_query(tmp_path: Path) -> None:

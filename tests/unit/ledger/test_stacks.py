@@ -257,6 +257,20 @@ def test_eight_processes_that_register_one_stack_at_once_get_the_same_row(ledger
     assert len(set(found)) == 1, found
 
 
+def _register_many(url: str, _number: int) -> list[str]:
+    with Ledger.open(url) as ledger:
+        return [register(ledger, f"stack{n}").stack_id for n in range(10)]
+
+
+def test_eight_processes_that_register_ten_stacks_each_make_ten_rows(
+    ledger: Ledger, ledger_url: str
+) -> None:
+    found = in_processes(_register_many, ledger_url)
+    assert [ids for ids in found if not isinstance(ids, list)] == []
+    assert len({tuple(ids) for ids in found}) == 1
+    assert len(ledger.stacks(include_destroyed=True)) == 10
+
+
 def _bump(url: str, stack_id: str, number: int) -> list[int]:
     with Ledger.open(url) as ledger:
         own = ledger.bump_generation(stack_id, f"run-{number}")
