@@ -17,14 +17,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from moto.core.exceptions import ServiceException
 from moto.ec2.exceptions import DependencyViolationError, EC2ClientError
 from moto.ec2.models import EC2Backend
+from moto.elbv2.exceptions import ELBClientError
 from moto.elbv2.models import ELBv2Backend
 
 __all__ = ["enforce"]
 
 Check = Callable[..., None]
+
+# moto's own description of the interfaces that it makes with an instance.
+_PRIMARY = "Primary network interface"
 
 
 @dataclass(frozen=True)
@@ -166,10 +169,22 @@ def _after_nat_gateway(ec2: Any, nat_gateway_id: str) -> None:
     ec2.enis.pop(eni.id, None)
 
 
+def _unchecked(ec2: Any, **_: Any) -> None:
+    """Let the call through."""
+
+
+def _after_instances(ec2: Any, instance_ids: list[str]) -> None:
+    """Interfaces made with an instance go with it; those attached later stay."""
+    for eni in _all(ec2.enis):
+        made_with_it = eni.description == _PRIMARY
+        if made_with_it and eni.instance and eni.instance.id in instance_ids:
+            ec2.enis.pop(eni.id, None)
+
+
 def _load_balancer(elb: Any, arn: str) -> None:
     balancer = elb.load_balancers.get(arn)
     if balancer and balancer.attrs.get("deletion_protection.enabled") == "true":
-        raise ServiceException(
+        raise ELBClientError(
             "OperationNotPermitted",
             f"Load balancer '{arn}' cannot be deleted because deletion protection is enabled",
         )
@@ -202,7 +217,7 @@ def _holders(ec2: Any) -> Iterator[_Holder]:
     for service in ("elb", "elbv2"):
         for lb in _all(getattr(_sibling(ec2, service), "load_balancers", {})):
             subnets = frozenset(getattr(subnet, "id", subnet) for subnet in lb.subnets)
-            public = lb.vpc_id if lb.scheme == "internet-facing" else None
+            public = None if lb.scheme == "internal" else lb.vpc_id
             yield _Holder(lb.name, subnets, frozenset(lb.security_groups or ()), public)
     for cluster in _all(getattr(_sibling(ec2, "eks"), "clusters", {})):
         network = cluster.resources_vpc_config or {}
@@ -232,6 +247,7 @@ _RULES: tuple[tuple[type, str, Check, Check | None], ...] = (
     (EC2Backend, "release_address", _release_address, None),
     (EC2Backend, "disassociate_address", _disassociate_address, None),
     (EC2Backend, "delete_network_interface", _network_interface, None),
+    (EC2Backend, "terminate_instances", _unchecked, _after_instances),
     (EC2Backend, "delete_nat_gateway", _nat_gateway, _after_nat_gateway),
     (ELBv2Backend, "delete_load_balancer", _load_balancer, None),
 )

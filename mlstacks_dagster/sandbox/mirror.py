@@ -47,16 +47,21 @@ def bundled_provider(system: str | None = None, machine: str | None = None) -> P
     return found[0] if found and found[0].is_file() else None
 
 
-def build_mirror(mirror: Path, archive: Path) -> Path:
-    """Unpack ``archive`` into the filesystem mirror ``mirror`` and return ``mirror``.
+def build_mirror(mirror: Path, archive: Path | None = None) -> Path | None:
+    """Unpack ``archive`` (default: the bundled one) into the filesystem mirror ``mirror``.
 
-    What is there already is kept. Safe when several build at once: the folder appears complete
-    or not at all. Raises :class:`SandboxError` when the archive is broken or the disk is full.
+    Returns ``mirror``, or None when there is no archive: then the provider comes from wherever
+    Terraform is configured to look. What is there already is kept. Safe when several build at
+    once: the folder appears complete or not at all. Raises :class:`SandboxError` when the
+    archive is broken or the disk is full.
     """
+    archive = bundled_provider() if archive is None else archive
+    if archive is None:
+        return None
     target = mirror / _REGISTRY / _FOLDER
     try:
         if not (target / _PROGRAM).is_file():
-            _unpack(archive, target, workplace=mirror.parent)
+            _unpack(archive, target, workplace=mirror.resolve().parent)
         _link(mirror / _TOFU_REGISTRY / _FOLDER, target)
     except (OSError, zipfile.BadZipFile, KeyError) as error:
         raise SandboxError(
