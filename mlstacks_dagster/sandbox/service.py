@@ -25,7 +25,7 @@ from mlstacks_dagster.settings import Settings, process_environment
 
 from .mirror import build_mirror, bundled_provider, remove_leftovers
 from .provider import ACCESS_KEY_ID, SECRET_ACCESS_KEY, aws_wiring
-from .state import LOCK_NAME, SandboxState, answers, is_ours, read_state, state_path
+from .state import ANSWER_SECONDS, LOCK_NAME, SandboxState, answers, is_ours, read_state, state_path
 
 __all__ = ["SandboxState", "shell_exports", "start", "status", "stop"]
 
@@ -45,20 +45,21 @@ def start(
     settings: Settings,
     *,
     find_provider: Callable[[], Path | None] = bundled_provider,
+    answer_seconds: float = ANSWER_SECONDS,
     clock: Clock = time.monotonic,
     sleep: Sleep = time.sleep,
 ) -> SandboxState:
     """Start the sandbox, or find the one that runs, and return it once it answers.
 
     Also builds the provider mirror and writes ``wiring.json``. ``find_provider`` returns the zip
-    of provider 3.39, or None where the current provider is to be used. Raises
-    :class:`SandboxError` when moto is not installed, the server ends early or doesn't answer in
-    time, or the mirror can't be built.
+    of provider 3.39, or None where the current provider is to be used; a sandbox that was there
+    before gets ``answer_seconds`` to answer. Raises :class:`SandboxError` when moto is not
+    installed, the server ends early or doesn't answer in time, or the mirror can't be built.
     """
     _require_moto()
     folder = private_folder(settings.sandbox_dir)
     with _turn(folder):
-        state = _found(folder)
+        state = _found(folder, answer_seconds)
         if state is None:
             _wiring_path(folder).unlink(missing_ok=True)
             remove_leftovers(folder)
@@ -140,11 +141,11 @@ def _running(folder: Path) -> SandboxState | None:
     return state if state is not None and is_ours(state) and answers(state) else None
 
 
-def _found(folder: Path) -> SandboxState | None:
+def _found(folder: Path, answer_seconds: float) -> SandboxState | None:
     state = read_state(folder)
     if state is None or not is_ours(state):
         return None
-    if answers(state):
+    if answers(state, answer_seconds):
         return state
     raise SandboxError(
         f"the sandbox (process {state.pid}) runs but doesn't answer at {state.endpoint}",

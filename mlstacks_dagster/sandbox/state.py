@@ -18,6 +18,7 @@ from mlstacks_dagster.engines import detached
 from mlstacks_dagster.engines.files import write_private
 
 __all__ = [
+    "ANSWER_SECONDS",
     "HOST",
     "IDENTITY_PATH",
     "LOCK_NAME",
@@ -37,7 +38,7 @@ LOCK_NAME = "server.lock"
 # No bucket can have this name (underscore), so it hides nothing of S3.
 IDENTITY_PATH = "/_mlstacks/sandbox"
 
-_ANSWER_TIMEOUT_SECONDS = 10.0
+ANSWER_SECONDS = 10.0
 
 
 class SandboxState(BaseModel):
@@ -80,9 +81,9 @@ def read_state(sandbox_dir: Path) -> SandboxState | None:
         return None
 
 
-def answers(state: SandboxState) -> bool:
+def answers(state: SandboxState, within_seconds: float = ANSWER_SECONDS) -> bool:
     """Say whether the server at the endpoint is the one that ``state`` describes."""
-    connection = http.client.HTTPConnection(HOST, state.port, timeout=_ANSWER_TIMEOUT_SECONDS)
+    connection = http.client.HTTPConnection(HOST, state.port, timeout=within_seconds)
     try:
         connection.request("GET", IDENTITY_PATH)
         response = connection.getresponse()
