@@ -90,13 +90,12 @@ class Settled:
     started: float = 0.0
     at: float = 0.0
 
-    @property
-    def crashed(self) -> bool:
-        """True when the command may have been cut off in the middle of a write."""
-        return self.found and (self.forced or not self.awaited)
-
     def __bool__(self) -> bool:
-        """True when there was an earlier command."""
+        """True when there was an earlier command whose end nobody has seen.
+
+        It may have been cut off in the middle of a write, even when it was awaited: only a
+        parent learns how a process ended.
+        """
         return self.found
 
     def __str__(self) -> str:

@@ -16,7 +16,12 @@ from mlstacks_dagster.engines.process import ProcessRunner, Settled
 from mlstacks_dagster.engines.tf_calls import TerraformCalls, ignore
 from mlstacks_dagster.engines.tf_events import Event, OnEvent, StreamParser
 from mlstacks_dagster.engines.tf_init import cache_lock, forget_init, is_initialised, remember_init
-from mlstacks_dagster.engines.tf_plan import PlannedChange, PlanResult, parse_changes
+from mlstacks_dagster.engines.tf_plan import (
+    PlannedChange,
+    PlanResult,
+    announced_changes,
+    parse_changes,
+)
 from mlstacks_dagster.engines.tf_recovery import Crashes, whoami
 from mlstacks_dagster.engines.tf_stage import UnitRequest, Workspace, stage
 from mlstacks_dagster.engines.tf_state import (
@@ -134,7 +139,9 @@ class TerraformEngine:
     ) -> PlanResult:
         """Make and save a plan, refreshing the state against the cloud.
 
-        Raises :class:`StateLockedError`, :class:`TransientCommandError`, :class:`CommandError`.
+        The changes of a plan that creates or updates have their planned values; those of a
+        destroy have none, which saves a start of the provider. Raises
+        :class:`StateLockedError`, :class:`TransientCommandError`, :class:`CommandError`.
         """
         self._require_space(workspace)
         workspace.planfile.unlink(missing_ok=True)
@@ -148,27 +155,20 @@ class TerraformEngine:
                 lock_timeout=lock_timeout,
             )
 
-        outcome = self._calls.run_locking(workspace, "plan", argv, on_event, ok=(0, 2))
-        counts = outcome.parser.changes
-        if outcome.code == 0:
-            workspace.planfile.unlink(missing_ok=True)
-            return PlanResult(has_changes=False)
-        shown = self._calls.read(
-            workspace, tf_argv.show_plan_argv(self._program, workspace.planfile)
-        )
-        return PlanResult(
-            has_changes=True,
-            add=counts.get("add", 0),
-            change=counts.get("change", 0),
-            destroy=counts.get("remove", 0),
-            changes=parse_changes(shown),
-            planfile=workspace.planfile,
-        )
+        result = self._plan(workspace, argv, on_event)
+        if result.add or result.change:
+            show = tf_argv.show_plan_argv(self._program, workspace.planfile)
+            return replace(result, changes=parse_changes(self._calls.read(workspace, show)))
+        return result
 
     def drift(self, workspace: Workspace, on_event: OnEvent = ignore) -> PlanResult:
-        """Tell how the cloud differs from what was applied; the plan is not kept."""
+        """Tell how the cloud differs from what was applied; no plan, no values are kept."""
+
+        def argv(lock_timeout: int) -> tuple[str, ...]:
+            return tf_argv.plan_argv(self._program, workspace.planfile, lock_timeout=lock_timeout)
+
         try:
-            return replace(self.plan(workspace, on_event=on_event), planfile=None)
+            return replace(self._plan(workspace, argv, on_event), planfile=None)
         finally:
             workspace.planfile.unlink(missing_ok=True)
 
@@ -232,6 +232,23 @@ class TerraformEngine:
         """
         return self._calls.stale(workspace, lock)
 
+    def _plan(
+        self, workspace: Workspace, argv: Callable[[int], tuple[str, ...]], on_event: OnEvent
+    ) -> PlanResult:
+        outcome = self._calls.run_locking(workspace, "plan", argv, on_event, ok=(0, 2))
+        if outcome.code == 0:
+            workspace.planfile.unlink(missing_ok=True)
+            return PlanResult(has_changes=False)
+        counts = outcome.parser.changes
+        return PlanResult(
+            has_changes=True,
+            add=counts.get("add", 0),
+            change=counts.get("change", 0),
+            destroy=counts.get("remove", 0),
+            changes=announced_changes(outcome.parser.planned),
+            planfile=workspace.planfile,
+        )
+
     def _read_state(self, workspace: Workspace) -> StateSnapshot:
         path = workspace.state_file
         if path is None:
@@ -243,12 +260,12 @@ class TerraformEngine:
             return StateSnapshot()
 
     def _mend_state(self, workspace: Workspace, settled: Settled, on_event: OnEvent) -> None:
-        if settled.crashed:
+        if settled.found:
             Crashes(workspace.root).note(settled)
         path = workspace.state_file
         if path is None:
             return
-        if settled.crashed and (aside := restore_cut_off_state(path, settled.at)):
+        if settled.found and (aside := restore_cut_off_state(path, settled.at)):
             on_event(
                 Event(
                     f"{workspace.unit}: the state was cut off by a kill; restored it as it was "

@@ -65,7 +65,9 @@ class Diagnostic:
 class StreamParser:
     """Turns the lines of one command into events, and keeps what its outcome needs.
 
-    ``total`` is the number of resources that the command is going to work on.
+    ``total`` is the number of resources that the command is going to work on. Afterwards
+    ``changes`` has the summary's counts, ``planned`` the changes that a plan announced, and
+    ``tail`` the last plain lines.
     """
 
     def __init__(self, redact: Callable[[str], str], on_event: OnEvent, total: int = 0) -> None:
@@ -76,6 +78,7 @@ class StreamParser:
         self._plain_error: list[str] | None = None
         self._diagnostics: list[Diagnostic] = []
         self.changes: dict[str, int] = {}
+        self.planned: list[dict[str, Any]] = []
         self.tail: list[str] = []
 
     @property
@@ -104,6 +107,9 @@ class StreamParser:
         elif kind == "change_summary":
             self.changes = dict(message.get("changes", {}))
             self._emit(message, "milestone")
+        elif kind == "planned_change":
+            self.planned.append(message.get("change") or {})
+            self._emit(message, "line")
         else:
             self._emit(message, "line")
 

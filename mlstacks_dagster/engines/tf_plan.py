@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mlstacks_dagster.errors import CommandError
 
-__all__ = ["PlanResult", "PlannedChange", "parse_changes"]
+__all__ = ["PlanResult", "PlannedChange", "announced_changes", "parse_changes"]
 
 _PathKey = str | int
 
@@ -60,6 +60,28 @@ class PlanResult:
     def total(self) -> int:
         """How many steps the apply is going to report."""
         return self.add + self.change + self.destroy
+
+
+_ACTIONS = {"replace": ("delete", "create"), "remove": ("forget",)}
+
+
+def announced_changes(items: Iterable[Mapping[str, Any]]) -> tuple[PlannedChange, ...]:
+    """Return the changes that a plan announced in its output: no values, but no cost either.
+
+    Reading a saved plan starts the provider again, for its schema.
+    """
+    return tuple(
+        PlannedChange(
+            address=resource["addr"],
+            type=resource["resource_type"],
+            name=resource["resource_name"],
+            index=resource.get("resource_key"),
+            mode="data" if resource["resource"].startswith("data.") else "managed",
+            actions=_ACTIONS.get(item["action"], (item["action"],)),
+        )
+        for item in items
+        if item.get("action") != "noop" and (resource := item.get("resource"))
+    )
 
 
 def parse_changes(text: str) -> tuple[PlannedChange, ...]:

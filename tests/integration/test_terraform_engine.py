@@ -163,6 +163,9 @@ def test_apply_then_an_empty_plan_then_destroy(bench):
 
     plan = bench.engine.plan(workspace, destroy=True)
     assert (plan.add, plan.change, plan.destroy) == (0, 0, 2)
+    assert {c.address: c.actions for c in plan.changes} == {
+        "terraform_data.item[0]": ("delete",), "terraform_data.item[1]": ("delete",),
+    }  # fmt: skip
     assert bench.engine.apply(workspace, plan).destroy == 2
     assert bench.engine.resources(workspace) == []
 
@@ -411,7 +414,7 @@ def test_a_killed_terraform_leaves_a_readable_state_and_no_process(bench, tmp_pa
     assert "SIGKILL" in starter.log.read_text()
     assert running_in(tmp_path) == [], "its local-exec went with it"
     workspace = bench.stage(SLOW.replace("sleep 2", "true"))
-    assert workspace.settled.crashed
+    assert workspace.settled.found
     assert "terraform_data.before" in bench.addresses(workspace)
     bench.deploy()
     assert len(bench.addresses(workspace)) == 3

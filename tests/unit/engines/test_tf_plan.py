@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mlstacks_dagster.engines.tf_plan import PlanResult, parse_changes
+from mlstacks_dagster.engines.tf_plan import PlanResult, announced_changes, parse_changes
 from mlstacks_dagster.errors import CommandError
 
 
@@ -65,3 +65,22 @@ def test_something_else_is_a_clear_error(text):
 
 def test_the_total_counts_a_replacement_twice():
     assert PlanResult(has_changes=True, add=1, change=2, destroy=1).total == 4
+
+
+def announced(action, address="aws_x.a", **more):
+    resource = {"addr": address, "resource": address, "resource_type": "aws_x"}
+    return {"action": action, "resource": {**resource, "resource_name": "a", **more}}
+
+
+@pytest.mark.parametrize(
+    ("action", "actions"),
+    [("create", ("create",)), ("replace", ("delete", "create")), ("delete", ("delete",))],
+)
+def test_an_announced_change_has_its_actions_and_no_values(action, actions):
+    (only,) = announced_changes([announced(action, resource_key=0)])
+    assert (only.address, only.actions, only.index, only.after) == ("aws_x.a", actions, 0, {})
+
+
+def test_an_announced_no_op_is_left_out_and_a_data_source_is_told():
+    (only,) = announced_changes([announced("noop"), announced("read", "data.aws_x.a")])
+    assert only.mode == "data"
