@@ -1,7 +1,7 @@
 """A lifecycle without Terraform, for runs in real step processes.
 
 A stack is a JSON file ``{"name": ..., "units": {unit: {"needs": [...], ...}}}``. What a unit
-does is said by its variables: ``sleep`` (seconds), ``fail`` (text), ``refuse`` (text),
+does is said by its variables: ``hold`` (works until the file ``go`` is there), ``fail`` (text), ``refuse`` (text),
 ``transient`` (how often it fails at first). What happened is appended to ``journal.jsonl``.
 """
 
@@ -89,7 +89,8 @@ def _behave(job: Any, settings: Settings, report: Any) -> None:
     report.line(f"raw line of {job.unit}")
     report.progress(Progress(unit=job.unit, phase="apply", done=0, total=1))
     try:
-        time.sleep(said.get("sleep", 0))
+        while said.get("hold") and not (settings.home / "go").exists():
+            time.sleep(0.05)
         if said.get("transient"):
             _transient(job, settings, said["transient"])
         if said.get("fail"):
