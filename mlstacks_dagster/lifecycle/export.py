@@ -48,10 +48,7 @@ def stack_file(plan: Plan, stack: StackRecord, units: dict[str, UnitRecord]) -> 
                 "name": "default",
                 "configuration": {},
             }
-    version = next(
-        (str(u.variables["zenml-version"]) for u in plan.units if "zenml-version" in u.variables),
-        _ZENML_VERSION,
-    )
+    version = plan.zenml_version or _ZENML_VERSION
     return {"zenml_version": version, "stack_name": plan.stack, "components": components}
 
 

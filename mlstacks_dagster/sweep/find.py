@@ -46,6 +46,7 @@ FINDERS: Mapping[str, Finder] = {**EC2_FINDERS, **NAMED_FINDERS, **RULE_FINDERS}
 """How to find existing resources, by resource type."""
 
 _CLOCK_LEEWAY_SECONDS = 300
+_COMES_BACK = "aws_cloudwatch_log_group"
 _POLL_SECONDS = 15.0
 _PATIENCE_SECONDS = 2400.0
 
@@ -109,8 +110,9 @@ def verdict(
     that we looked, that it was absent, and that we then began to create it, at Unix time
     ``began_at`` in seconds. Ours is what carries the marks of this installation, stack and
     component; a part that can't be tagged, when its parent is of this installation and stack;
-    and a thing without any mark, found by its unique name, that was absent before and isn't
-    older than our beginning.
+    a log group without any mark whose name holds the stack id, which is never reused (EKS makes
+    its log group again after it was deleted); and a thing without any mark, found by its unique
+    name, that was absent before and isn't older than our beginning.
     """
     if found.tags is None:
         return "foreign"
@@ -118,13 +120,27 @@ def verdict(
         return "ours" if same_owner(found.tags, marks, (INSTALL, STACK)) else "foreign"
     if same_owner(found.tags, marks):
         return "ours"
+    return (
+        "ours" if _unmarked_but_ours(found, wanted, marks, absent_before, began_at) else "foreign"
+    )
+
+
+def _unmarked_but_ours(
+    found: Found,
+    wanted: Wanted,
+    marks: Mapping[str, str],
+    absent_before: bool,
+    began_at: int | None,
+) -> bool:
     by_name = wanted.type in NAMED_FINDERS or wanted.type == "aws_launch_template"
-    if not by_name or has_marks(found.tags) or not absent_before or began_at is None:
-        return "foreign"
+    if found.tags is None or has_marks(found.tags) or not by_name:
+        return False
+    if wanted.type == _COMES_BACK and marks[STACK] in found.import_id:
+        return True
+    if not absent_before or began_at is None:
+        return False
     created = None if found.created_at is None else found.created_at.timestamp()
-    if created is not None and created < began_at - _CLOCK_LEEWAY_SECONDS:
-        return "foreign"
-    return "ours"
+    return created is None or created >= began_at - _CLOCK_LEEWAY_SECONDS
 
 
 def wait_until_settled(
