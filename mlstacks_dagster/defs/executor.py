@@ -10,7 +10,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster._utils.interrupts import pop_captured_interrupt
@@ -18,6 +19,7 @@ from dagster._utils.interrupts import pop_captured_interrupt
 from mlstacks_dagster.defs import names
 from mlstacks_dagster.defs.site import Site
 from mlstacks_dagster.defs.stack_lock import alive_path, hold_run, hold_stacks
+from mlstacks_dagster.errors import RefusedError
 from mlstacks_dagster.lifecycle.locks import is_held
 from mlstacks_dagster.lifecycle.models import Progress, StackSnapshot
 from mlstacks_dagster.lifecycle.progress import ProgressFile
@@ -89,7 +91,10 @@ class StackExecutor(dg.Executor):
         Raises StackBusyError when another run keeps a stack longer than the lock timeout.
         """
         settings, run_id = self._site.settings, plan_context.run_id
-        stacks = run_stacks(execution_plan, plan_context.run_config)
+        scope = run_scope(execution_plan, plan_context.run_config)
+        left_out = len(execution_plan.step_keys_to_execute) - len(scope.steps)
+        if left_out:
+            plan_context.log.info(f"{left_out} steps of stacks that weren't confirmed are left out")
 
         def on_wait(stack: str, other: dict[str, str]) -> None:
             who = f"run {other.get('run', '?')} (process {other.get('pid', '?')})"
@@ -102,39 +107,76 @@ class StackExecutor(dg.Executor):
             try:
                 if not is_held(alive_path(settings, run_id)):
                     held.enter_context(hold_run(settings, run_id))
-                held.enter_context(hold_stacks(settings, stacks, run_id, on_wait, _sleep))
-                actions = {key.partition("__")[0] for key in execution_plan.step_keys_to_execute}
-                pinned = held.enter_context(self._pinned(plan_context, stacks, actions))
+                held.enter_context(hold_stacks(settings, scope.stacks, run_id, on_wait, _sleep))
+                pinned = held.enter_context(self._pinned(plan_context, scope))
                 held.enter_context(_main_module_hidden())
-                yield from self._inner.execute(pinned, execution_plan)
+                yield from self._inner.execute(pinned, _only(execution_plan, scope.steps))
             except BaseException as error:
                 if _is_interrupt(error):
                     _report_canceling(plan_context)
                 raise
 
     def _pinned(
-        self, plan_context: PlanOrchestrationContext, stacks: set[str], actions: set[str]
+        self, plan_context: PlanOrchestrationContext, scope: Scope
     ) -> AbstractContextManager[PlanOrchestrationContext]:
         from mlstacks_dagster.defs.pinned import pinned_context  # noqa: PLC0415 (imports us)
 
-        return pinned_context(plan_context, self._snapshot, self._site, stacks, actions)
+        return pinned_context(plan_context, self._snapshot, self._site, scope.stacks, scope.actions)
 
 
-def run_stacks(execution_plan: ExecutionPlan, run_config: Any) -> set[str]:
-    """Return the stacks that a run works on; of a teardown, only the confirmed one."""
-    keys: list[dg.AssetKey] = []
-    for step in execution_plan.get_all_steps_in_topo_order():
-        if step.key not in execution_plan.step_keys_to_execute:
-            continue
-        for output in step.step_outputs:
-            properties = output.properties
-            check = properties.asset_check_key
-            keys += [k for k in (properties.asset_key, check and check.asset_key) if k]
-    confirm = names.confirmed_stack(run_config)
-    stacks = names.stacks_of(keys)
-    if confirm in stacks and all(map(names.is_cleanup, keys)):
-        return {confirm}
-    return stacks
+@dataclass(frozen=True)
+class Scope:
+    """What a run really does: its steps, the stacks they belong to, and the jobs' names."""
+
+    stacks: frozenset[str]
+    actions: frozenset[str]
+    steps: frozenset[str]
+
+
+def run_scope(execution_plan: ExecutionPlan, run_config: object) -> Scope:
+    """Return what to run; of a teardown, only the steps of the stack that is confirmed.
+
+    Raises RefusedError when the confirmation names no stack of the run, and for a run that would
+    deploy and destroy.
+    """
+    stack_of = _stacks_by_step(execution_plan)
+    actions = frozenset(step.partition("__")[0] for step in stack_of)
+    stacks = frozenset(stack_of.values())
+    if names.TEARDOWN_JOB in actions:
+        if len(actions) > 1:
+            raise RefusedError(
+                "a run either deploys or destroys; nothing was done",
+                remedy="select the assets of the one or of the other",
+            )
+        confirm = names.confirmed_stack(run_config)
+        if confirm not in stacks:
+            raise RefusedError(
+                f"confirm must be the stack's name ({', '.join(sorted(stacks))}), not "
+                f"{confirm!r}; nothing was destroyed"
+            )
+        stacks = frozenset({confirm})
+    steps = frozenset(step for step, stack in stack_of.items() if stack in stacks)
+    return Scope(stacks, actions, steps)
+
+
+def _stacks_by_step(execution_plan: ExecutionPlan) -> dict[str, str]:
+    found = {}
+    for key in execution_plan.step_keys_to_execute:
+        for output in execution_plan.get_step_by_key(key).step_outputs:
+            check = output.properties.asset_check_key
+            asset = check.asset_key if check else output.properties.asset_key
+            if asset:
+                found[key] = next(iter(names.stacks_of([asset])))
+    return found
+
+
+def _only(execution_plan: ExecutionPlan, steps: frozenset[str]) -> ExecutionPlan:
+    """Return the plan with no other steps than ``steps``."""
+    handles = execution_plan.step_handles_to_execute
+    return execution_plan._replace(
+        step_handles_to_execute=[h for h in handles if h.to_key() in steps],
+        executable_map={k: h for k, h in execution_plan.executable_map.items() if k in steps},
+    )
 
 
 def _sleep(seconds: float) -> None:

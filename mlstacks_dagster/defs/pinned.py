@@ -7,7 +7,8 @@ location. It is private (a stack's environment may be in it) and removed with th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from dagster._core.code_pointer import CustomPointer, ModuleCodePointer
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 from pydantic import BaseModel, ConfigDict
 
+from mlstacks_dagster.defs import names
 from mlstacks_dagster.defs.build import build_defs
 from mlstacks_dagster.defs.site import Site
 from mlstacks_dagster.lifecycle.files import write_private
@@ -93,8 +95,8 @@ def pinned_context(
     plan_context: PlanOrchestrationContext,
     snapshot: StackSnapshot,
     site: Site,
-    stacks: set[str],
-    actions: set[str],
+    stacks: Collection[str],
+    actions: Collection[str],
 ) -> Iterator[PlanOrchestrationContext]:
     """Return a context like ``plan_context`` whose steps build the pinned ``stacks`` only.
 
@@ -110,7 +112,7 @@ def pinned_context(
         whole = plan_context.reconstructable_job
         job = reconstructable(path, whole.job_name).get_subset(
             op_selection=whole.op_selection,
-            asset_selection=whole.asset_selection,
+            asset_selection=_within(whole.asset_selection, stacks),
             asset_check_selection=whole.asset_check_selection,
         )
         yield type(plan_context)(
@@ -121,3 +123,12 @@ def pinned_context(
         )
     finally:
         path.unlink(missing_ok=True)
+
+
+def _within(
+    keys: AbstractSet[dg.AssetKey] | None, stacks: Collection[str]
+) -> frozenset[dg.AssetKey] | None:
+    """Return the keys that belong to ``stacks``: the pinned definitions have no others."""
+    if keys is None:
+        return None
+    return frozenset(key for key in keys if names.stacks_of([key]) <= set(stacks))

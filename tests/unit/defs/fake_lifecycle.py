@@ -1,8 +1,9 @@
 """A lifecycle without Terraform, for runs in real step processes.
 
 A stack is a JSON file ``{"name": ..., "units": {unit: {"needs": [...], ...}}}``. What a unit
-does is said by its variables: ``hold`` (works until the file ``go`` is there), ``fail`` (text), ``refuse`` (text),
-``transient`` (how often it fails at first). What happened is appended to ``journal.jsonl``.
+does is said by its variables: ``hold`` (works until the file ``go`` is there), ``fail`` (text),
+``refuse`` (text), ``transient`` (how often it fails at first). What happened is appended to
+``journal.jsonl``.
 """
 
 from __future__ import annotations
