@@ -365,8 +365,8 @@ def test_eight_units_deployed_at_once_all_get_recorded(
     ledger: Ledger, ledger_url: str, stack_id: str
 ) -> None:
     assert sorted(in_processes(_work_on_own_unit, ledger_url, stack_id)) == list(range(8))
-    units = ledger.units(stack_id)
-    assert [(u.unit, u.status) for u in units] == [(f"unit{n}", "applied") for n in range(8)]
+    found = {unit.unit: unit.status for unit in ledger.units(stack_id)}
+    assert found == {f"unit{number}": "applied" for number in range(8)}
 
 
 def test_a_process_killed_in_its_operation_leaves_it_open_and_the_ledger_usable(
