@@ -50,7 +50,7 @@ variable "vpc_cidr" {
 
   validation {
     condition = (
-      can(cidrhost(var.vpc_cidr, 0)) &&
+      can(cidrhost(var.vpc_cidr, 0)) && !strcontains(var.vpc_cidr, ":") &&
       try(cidrhost(var.vpc_cidr, 0) == split("/", var.vpc_cidr)[0], false) &&
       try(tonumber(split("/", var.vpc_cidr)[1]) >= 16, false) &&
       try(tonumber(split("/", var.vpc_cidr)[1]) <= 23, false)
