@@ -39,7 +39,13 @@ def deploy(session: Session) -> DeployOutcome:
         outputs = session.engine.outputs(workspace)
         resources = session.rows(workspace)
         current.succeed(
-            summary={"add": plan.add, "change": plan.change, "destroy": plan.destroy},
+            summary={
+                "add": plan.add,
+                "change": plan.change,
+                "destroy": plan.destroy,
+                "seconds": round(session.elapsed(), 3),
+                "tool_seconds": round(session.engine.seconds, 3),
+            },
             outputs={k: v.value for k, v in outputs.items() if not v.sensitive},
             resources=resources,
             module_digest=session.digest,
