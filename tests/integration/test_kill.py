@@ -27,7 +27,7 @@ LONGEST_WAIT_SECONDS = 14.0
 
 def _terraforms(home: Path) -> list[psutil.Process]:
     found = []
-    for record in home.glob("work/*/*/process.json"):
+    for record in home.glob("work/*/*/child.json"):
         try:
             found.append(psutil.Process(json.loads(record.read_text())["pid"]))
         except (OSError, ValueError, psutil.NoSuchProcess):
