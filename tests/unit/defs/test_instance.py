@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import dagster as dg
 import pytest
+import yaml
 from fake_lifecycle import entry_of
 
 from mlstacks_dagster.defs import alembic_cache, names
 from mlstacks_dagster.defs.coordinator import StackRunCoordinator, _tags
-from mlstacks_dagster.defs.instance import ensure_dagster_home, open_instance
+from mlstacks_dagster.defs.instance import DAGSTER_YAML, ensure_dagster_home, open_instance
 from mlstacks_dagster.defs.pinned import PinnedRun, pinned_definitions
 from mlstacks_dagster.defs.site import Site
 from mlstacks_dagster.lifecycle.models import StackSnapshot
@@ -29,6 +32,13 @@ def test_the_instance_has_our_coordinator_and_one_run_a_pool(settings: Settings)
         assert config.pool_config.pool_granularity is not None
         assert config.pool_config.pool_granularity.value == "run"
         assert not instance.telemetry_enabled
+
+
+def test_the_file_to_copy_says_what_ours_says() -> None:
+    ours = yaml.safe_load(DAGSTER_YAML)
+    del ours["compute_logs"]
+    shown = Path(__file__).parents[3] / "dagster.yaml"
+    assert yaml.safe_load(shown.read_text()) == ours
 
 
 def test_pools_are_known_before_a_run_is_queued(settings: Settings) -> None:
