@@ -66,10 +66,11 @@ def _component(
     unit: PlannedUnit, kind: str, stack: StackRecord, record: UnitRecord
 ) -> dict[str, Any]:
     export = unit.definition.export
-    configuration = {
-        key: string.Formatter().vformat(text, (), record.outputs)
-        for key, text in (export.configuration if export else {}).items()
+    texts = export.configuration if export else {}
+    rendered = {
+        key: string.Formatter().vformat(text, (), record.outputs) for key, text in texts.items()
     }
+    configuration = {key: text for key, text in rendered.items() if text}
     return {
         "id": _id(stack.stack_id, kind),
         "flavor": export.flavor if export else kind,

@@ -113,8 +113,8 @@ def _cidr(value: object) -> str | None:
     network = _network(value)
     if network is None:
         return "it must be an IPv4 network with no host bits set, such as 10.0.0.0/16"
-    if not 16 <= network.prefixlen <= 24:
-        return "a network for a cluster is /16 (65,536 addresses) to /24 (256)"
+    if not 16 <= network.prefixlen <= 23:
+        return "a network for a cluster is /16 (65,536 addresses) to /23 (512)"
     if any(network.subnet_of(u) for u in _VPC_UNUSABLE):
         return "the addresses are reserved: use a part of 10/8, 172.16/12 or 192.168/16"
     return None

@@ -37,10 +37,12 @@ class Account:
         return Counter(item.split(":", 1)[0] for item in self.everything())
 
     def of_stack(self, stack_id: str) -> set[str]:
-        """Return ``kind:id:state`` of what carries a stack id in its name or tags, with its tags."""
+        """Return what carries a stack id in its name or tags, with its tags."""
         found = set()
-        for page in self.client("resourcegroupstaggingapi").get_paginator("get_resources").paginate(
-            TagFilters=[{"Key": "mlstacks-stack", "Values": [stack_id]}]
+        for page in (
+            self.client("resourcegroupstaggingapi")
+            .get_paginator("get_resources")
+            .paginate(TagFilters=[{"Key": "mlstacks-stack", "Values": [stack_id]}])
         ):
             for item in page["ResourceTagMappingList"]:
                 tags = sorted((t["Key"], t["Value"]) for t in item["Tags"])

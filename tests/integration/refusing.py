@@ -22,7 +22,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(_BODY)
 
-    do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = _refuse
+    do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = _refuse  # noqa: N815 - http.server names them
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         return

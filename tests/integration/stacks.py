@@ -91,7 +91,8 @@ class Cli:
             timeout=timeout,
             check=False,
         )
-        assert done.returncode == code, f"{args}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+        said = f"{done.stdout}{done.stderr}"
+        assert done.returncode == code, f"{args}: exit {done.returncode}\n{said}"
         return done
 
     def start(self, *args: str, log: Path, **env: str) -> subprocess.Popen[bytes]:

@@ -202,8 +202,9 @@ def test_every_taggable_resource_carries_tags_and_marks(sandbox: Sandbox) -> Non
     sandbox.cli.run("deploy", "-f", str(file), "--sandbox")
     stack_id = _stack_id(sandbox, "marked")
     ec2, iam = sandbox.account.client("ec2"), sandbox.account.client("iam")
+    vpcs = [v for v in ec2.describe_vpcs()["Vpcs"] if not v["IsDefault"]]
     tagged = {
-        **{v["VpcId"]: v.get("Tags", []) for v in ec2.describe_vpcs()["Vpcs"] if not v["IsDefault"]},
+        **{v["VpcId"]: v.get("Tags", []) for v in vpcs},
         **{n["NatGatewayId"]: n["Tags"] for n in ec2.describe_nat_gateways()["NatGateways"]},
         **{a["AllocationId"]: a.get("Tags", []) for a in ec2.describe_addresses()["Addresses"]},
         **{
