@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from mlstacks_dagster.defs.instance import ensure_dagster_home, open_instance
@@ -34,6 +35,7 @@ _PORTS_TRIED = 50
 _START_SECONDS = 120.0
 _GRACE_SECONDS = 20.0
 _POLL_SECONDS = 0.2
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def serve_ui(
@@ -44,23 +46,27 @@ def serve_ui(
     *,
     module: str = MODULE,
 ) -> None:
-    """Serve the UI on ``port``, or the next free one, until ``stop_event`` is set or Ctrl-C.
+    """Serve the UI on ``port``, or the next free one, until ``stop_event`` is set.
+
+    In the main thread, SIGINT (Ctrl-C), SIGTERM and SIGHUP set it.
 
     ``on_ready`` gets the URL once the server answers; ``module`` is the code location. Runs that
     are under way when the UI ends go on to their end. A UI that already runs is found with
     :func:`running_ui`; services that a killed UI left are ended first. Raises MlstacksError when
     a service doesn't start or ends by itself.
     """
+    stop = stop_event or threading.Event()
     ensure_dagster_home(settings)
     _end_leftovers(settings)
     with open_instance(settings) as instance:
         reconcile(instance, settings)
     with ExitStack() as stack:
+        stack.enter_context(_signals_set(stop))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mlstacks-ui-")))
         services = UiServices(folder, free_port(port), module)
         services.write_workspace()
         stack.callback(state_path(settings).unlink, missing_ok=True)
-        ui = _Ui(settings, UiState.new(services.url), stop_event or threading.Event())
+        ui = _Ui(settings, UiState.new(services.url), stop)
         stack.callback(ui.end)
         ui.start("code-server", services.code_server())
         ui.wait(lambda: _connects(services.socket))
@@ -122,6 +128,20 @@ class _Ui:
 
     def _log(self, name: str) -> Path:
         return self._settings.dagster_home / f"{name}.log"
+
+
+@contextmanager
+def _signals_set(stop: threading.Event) -> Iterator[None]:
+    """Let signals end the UI in order: services of their own session don't end with us."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {n: signal.signal(n, lambda *_: stop.set()) for n in _STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def free_port(first: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ import pytest
 from mlstacks_dagster.defs.launch import LaunchRequest, launch
 from mlstacks_dagster.defs.stack_lock import stack_holder
 from mlstacks_dagster.defs.ui import running_ui, serve_ui
+from mlstacks_dagster.defs.ui_services import UiState
 from mlstacks_dagster.settings import Settings
 
 FAKES = Path(__file__).parents[1] / "unit" / "defs"
@@ -236,3 +238,31 @@ def test_a_run_of_the_command_line_is_shown_with_its_job(ui: Ui) -> None:
     assert shown["jobName"] == "deploy"
     assert shown["repositoryOrigin"]["repositoryLocationName"] == "mlstacks_dagster"
     assert ui.assets()["a-b", "network"]["assetMaterializations"][0]["runId"] == result.run_id
+
+
+SERVE = """
+import sys
+from pathlib import Path
+from mlstacks_dagster.defs.ui import serve_ui
+from mlstacks_dagster.settings import Settings
+home = Path(sys.argv[1])
+settings = Settings(home=home, stacks_dir=home, ledger_url=f"sqlite:///{home / 'ledger.db'}")
+serve_ui(settings, 0, lambda url: print(url, flush=True), module="fake_location")
+"""
+
+
+def test_sigterm_ends_every_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(FAKES))
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("http://127.0.0.1:")
+    settings = Settings(home=tmp_path, stacks_dir=tmp_path)
+    state = UiState.read(settings)
+    assert state is not None
+    assert [s.name for s in state.services if s.alive()] == ["code-server", "daemon", "web-server"]
+    process.terminate()
+    assert process.wait(120) == 0
+    assert not [s.name for s in state.services if s.alive()]
+    assert UiState.read(settings) is None
