@@ -50,6 +50,9 @@ def run_and_report(request: LaunchRequest, settings: Settings, *, as_json: bool)
 
     Exits with 1 when the run failed.
     """
+    from mlstacks_dagster.engines.forkserver import warm
+
+    warm(["mlstacks_dagster.defs.preload"])
     from mlstacks_dagster.defs.launch import launch
 
     result = launch(

@@ -15,11 +15,15 @@ __all__ = ["command"]
 def command(port: int, sandbox: bool) -> None:
     """Run Dagster's UI on 127.0.0.1, guarded against other web pages; Ctrl-C ends it."""
     from mlstacks_dagster.cli.running import prepare_target
-    from mlstacks_dagster.defs.ui import serve_ui
+    from mlstacks_dagster.defs.ui import running_ui, serve_ui
     from mlstacks_dagster.settings import Settings
 
     settings = Settings.load()
     prepare_target(settings, sandbox)
+    running = running_ui(settings)
+    if running is not None:
+        click.echo(f"Dagster's UI runs already: {running}")
+        return
     serve_ui(
         replace(settings, sandbox=sandbox or settings.sandbox),
         port,
