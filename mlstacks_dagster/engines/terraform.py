@@ -7,7 +7,7 @@ Everything that is shown went through the unit's redactor.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from mlstacks_dagster.engines.tf_plan import (
     parse_changes,
 )
 from mlstacks_dagster.engines.tf_recovery import Crashes, whoami
-from mlstacks_dagster.engines.tf_stage import UnitRequest, Workspace, stage
+from mlstacks_dagster.engines.tf_stage import UnitRequest, Workspace, stage, write_imports
 from mlstacks_dagster.engines.tf_state import (
     LockInfo,
     OutputValue,
@@ -135,16 +135,21 @@ class TerraformEngine:
         *,
         destroy: bool = False,
         refresh_only: bool = False,
+        imports: Mapping[str, str] | None = None,
+        only_imports: bool = False,
         on_event: OnEvent = ignore,
     ) -> PlanResult:
         """Make and save a plan, refreshing the state against the cloud.
 
+        ``imports`` are objects that exist already, by address: the plan takes them into the
+        state under it instead of creating them. With ``only_imports`` it does nothing else.
         The changes of a plan that creates or updates have their planned values; those of a
         destroy have none, which saves a start of the provider. Raises
         :class:`StateLockedError`, :class:`TransientCommandError`, :class:`CommandError`.
         """
         self._require_space(workspace)
         workspace.planfile.unlink(missing_ok=True)
+        write_imports(workspace, imports or {})
 
         def argv(lock_timeout: int) -> tuple[str, ...]:
             return tf_argv.plan_argv(
@@ -152,6 +157,7 @@ class TerraformEngine:
                 workspace.planfile,
                 destroy=destroy,
                 refresh_only=refresh_only,
+                targets=tuple(imports or ()) if only_imports else (),
                 lock_timeout=lock_timeout,
             )
 
@@ -193,17 +199,6 @@ class TerraformEngine:
         planfile.unlink(missing_ok=True)
         counts = outcome.parser.changes
         return ApplyResult(counts.get("add", 0), counts.get("change", 0), counts.get("remove", 0))
-
-    def import_resource(
-        self, workspace: Workspace, address: str, identifier: str, on_event: OnEvent = ignore
-    ) -> None:
-        """Take an existing object into the state under ``address``; raises as :meth:`plan`."""
-        self._calls.run_locking(
-            workspace,
-            "import",
-            lambda wait: tf_argv.import_argv(self._program, address, identifier, lock_timeout=wait),
-            on_event,
-        )
 
     def outputs(self, workspace: Workspace) -> dict[str, OutputValue]:
         """Return the outputs in the state; raises :class:`StateError`."""

@@ -8,7 +8,6 @@ from pathlib import Path
 __all__ = [
     "apply_argv",
     "force_unlock_argv",
-    "import_argv",
     "init_argv",
     "output_argv",
     "plan_argv",
@@ -36,15 +35,20 @@ def plan_argv(
     *,
     destroy: bool = False,
     refresh_only: bool = False,
+    targets: Sequence[str] = (),
     lock_timeout: int = 0,
 ) -> Argv:
-    """``plan`` saved to ``out``; exit code 2 says that there are changes."""
+    """``plan`` saved to ``out``; exit code 2 says that there are changes.
+
+    ``targets`` are addresses; with any, only they and what they need are planned.
+    """
     argv = [*tool, "plan", "-input=false", "-no-color", "-json", "-detailed-exitcode"]
     argv.append(f"-lock-timeout={lock_timeout}s")
     if destroy:
         argv.append("-destroy")
     if refresh_only:
         argv.append("-refresh-only")
+    argv += [f"-target={address}" for address in targets]
     return (*argv, f"-out={out}")
 
 
@@ -62,14 +66,6 @@ def show_plan_argv(tool: Sequence[str], planfile: Path) -> Argv:
 def output_argv(tool: Sequence[str]) -> Argv:
     """``output`` of all outputs as JSON; the output holds secrets."""
     return (*tool, "output", "-no-color", "-json")
-
-
-def import_argv(
-    tool: Sequence[str], address: str, identifier: str, *, lock_timeout: int = 0
-) -> Argv:
-    """``import`` of one existing object under ``address``."""
-    flags = ("-input=false", "-no-color", f"-lock-timeout={lock_timeout}s")
-    return (*tool, "import", *flags, address, identifier)
 
 
 def force_unlock_argv(tool: Sequence[str], lock_id: str) -> Argv:

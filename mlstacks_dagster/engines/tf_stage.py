@@ -32,11 +32,12 @@ from mlstacks_dagster.engines.redaction import Redactor
 from mlstacks_dagster.engines.wiring import CLOUD, Wiring
 from mlstacks_dagster.errors import MlstacksError
 
-__all__ = ["UnitRequest", "Workspace", "merge_overrides", "stage"]
+__all__ = ["UnitRequest", "Workspace", "merge_overrides", "stage", "write_imports"]
 
 ERRORED_STATE = "errored.tfstate"
 
 _LOCK_FILE = ".terraform.lock.hcl"
+_IMPORTS = "mlstacks_imports.tf.json"
 _KEPT = frozenset({".terraform", _LOCK_FILE, ERRORED_STATE})
 _GENERATED = ("backend.tf.json", "terraform.tfvars.json", "mlstacks_override.tf.json")
 
@@ -212,6 +213,24 @@ def merge_overrides(overrides: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _json(value: object) -> bytes:
     return json.dumps(value, indent=1, sort_keys=True, default=dict).encode()
+
+
+def write_imports(workspace: Workspace, imports: Mapping[str, str]) -> None:
+    """Write ``import`` blocks, ids by address, into the staged module; none removes the file.
+
+    Blocks are evaluated as part of a plan. ``terraform import`` is not: it can't evaluate a
+    ``for_each`` over resources that are not in the state yet.
+    """
+    path = workspace.module / _IMPORTS
+    if not imports:
+        path.unlink(missing_ok=True)
+        return
+    blocks = [
+        {"to": address, "id": identifier.replace("${", "$${").replace("%{", "%%{")}
+        for address, identifier in imports.items()
+    ]
+    with disk_errors(workspace.root, f"staging {workspace.unit}"):
+        write_private(path, json.dumps({"import": blocks}, indent=2).encode())
 
 
 def _remove_stale(module: Path, wanted: frozenset[str]) -> None:

@@ -32,7 +32,7 @@ def deploy(session: Session) -> DeployOutcome:
         return _unchanged(session, record)
     with operation(session, "deploy", session.input_hash) as current:
         workspace = prepare(session)
-        plan, recovered = _planned(session, workspace, current.record)
+        plan, imports = _planned(session, workspace, current.record)
         if plan.has_changes:
             session.phase("apply")
             session.engine.apply(workspace, plan, on_event=session.on_event)
@@ -51,8 +51,8 @@ def deploy(session: Session) -> DeployOutcome:
             module_digest=session.digest,
         )
     _export(session)
-    session.ended("done" if plan.has_changes or recovered else "unchanged")
-    return _applied(session, plan, recovered, outputs, resources)
+    session.ended("done" if plan.has_changes else "unchanged")
+    return _applied(session, plan, tuple(imports), outputs, resources)
 
 
 def _check_requirements(session: Session) -> None:
@@ -75,10 +75,10 @@ def _is_current(session: Session, record: UnitRecord) -> bool:
 
 def _planned(
     session: Session, workspace: Workspace, current: Operation
-) -> tuple[PlanResult, tuple[str, ...]]:
+) -> tuple[PlanResult, dict[str, str]]:
     session.phase("plan")
     plan = session.engine.plan(workspace, on_event=session.on_event)
-    plan, recovered = recover(session, workspace, plan, current)
+    plan, imports = recover(session, workspace, plan, current)
     lacking = missing_marks(plan.changes, session.marks)
     if lacking:
         raise MarksError(
@@ -90,7 +90,7 @@ def _planned(
         f"{session.unit.name}: plan: {plan.add} to add, {plan.change} to change,"
         f" {plan.destroy} to destroy"
     )
-    return plan, recovered
+    return plan, imports
 
 
 def _export(session: Session) -> None:
@@ -123,7 +123,7 @@ def _applied(
     return DeployOutcome(
         stack_id=session.stack.stack_id,
         target=session.stack.target,
-        action="applied" if plan.has_changes or recovered else "unchanged",
+        action="applied" if plan.has_changes else "unchanged",
         add=plan.add,
         change=plan.change,
         destroy=plan.destroy,

@@ -98,7 +98,12 @@ def _take_back(session: Session, workspace: Workspace, current: Operation) -> No
     """Import what an interrupted run made, so that Terraform destroys it too."""
     session.phase("looking for what exists")
     plan = session.engine.plan(workspace, on_event=session.on_event)
-    recover(session, workspace, plan, current)
+    _, imports = recover(session, workspace, plan, current)
+    if imports:
+        taking = session.engine.plan(
+            workspace, imports=imports, only_imports=True, on_event=session.on_event
+        )
+        session.engine.apply(workspace, taking, on_event=session.on_event)
 
 
 def _empty(session: Session, resources: tuple[ResourceRow, ...]) -> None:

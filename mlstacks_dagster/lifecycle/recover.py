@@ -21,38 +21,36 @@ from mlstacks_dagster.sweep.find import verdict, wait_until_settled
 
 __all__ = ["recover"]
 
-# Parents come first: each pass imports what the pass before made findable.
+# Parents come first: planning their import tells their ids, by which their parts are found.
 _MAX_PASSES = 8
 
 
 def recover(
     session: Session, workspace: Workspace, plan: PlanResult, operation: Operation
-) -> tuple[PlanResult, tuple[str, ...]]:
-    """Import what exists of the plan's creates; return the plan to apply and what was imported.
+) -> tuple[PlanResult, dict[str, str]]:
+    """Plan to import what exists of the plan's creates.
 
+    Returns the plan to apply, and the ids of what it imports by address. Applying it takes them
+    into the state, creates what is missing and changes what was left half done.
     Raises :class:`NotOwnedError` when a resource of that name exists and isn't ours.
     """
-    imported: list[str] = []
+    imports: dict[str, str] = {}
     for _ in range(_MAX_PASSES):
         wanted = _worth_a_look(session, plan, operation)
         result = _find(session, workspace, wanted)
-        found = result.found
         _note(session, operation, wanted, result)
-        if not found:
-            return plan, tuple(imported)
-        _refuse_foreign(session, operation, found)
-        for want, there in found:
+        if not result.found:
+            return plan, imports
+        _refuse_foreign(session, operation, result.found)
+        for want, there in result.found:
             session.report.milestone(
                 f"{session.unit.name}: taking back {want.address} ({there.import_id}),"
                 " made by an interrupted run"
             )
-            session.engine.import_resource(
-                workspace, want.address, there.import_id, on_event=session.on_event
-            )
-            imported.append(want.address)
-        plan = session.engine.plan(workspace, on_event=session.on_event)
+            imports[want.address] = there.import_id
+        plan = session.engine.plan(workspace, imports=imports, on_event=session.on_event)
     raise MlstacksError(
-        f"{session.unit.name}: {len(imported)} resources were taken back and the plan still"
+        f"{session.unit.name}: {len(imports)} resources were taken back and the plan still"
         " creates some that exist",
         remedy="run the same command again; if it stays, report this with the log",
     )

@@ -207,17 +207,40 @@ def test_drift_is_told_and_leaves_no_plan_behind(bench):
 
 def test_what_exists_is_imported_and_no_longer_planned(bench):
     workspace = bench.stage('resource "terraform_data" "x" {}\n')
-    bench.engine.import_resource(workspace, "terraform_data.x", "abc")
+    plan = bench.engine.plan(workspace, imports={"terraform_data.x": "abc"})
+    assert plan.has_changes, "an import alone is a plan worth applying"
+    assert plan.add == 0
+    bench.engine.apply(workspace, plan)
     assert [(r.address, r.id) for r in bench.engine.resources(workspace)] == [
         ("terraform_data.x", "abc")
     ]
     assert not bench.engine.plan(workspace).has_changes
 
 
+def test_imports_reach_into_a_for_each_over_what_is_not_in_the_state_yet(bench):
+    workspace = bench.stage(
+        'resource "terraform_data" "parent" {\n  for_each = toset(["a", "b$x"])\n}\n'
+        'resource "terraform_data" "child" {\n  for_each = terraform_data.parent\n'
+        "  input = each.value.id\n}\n"
+    )
+    imports = {'terraform_data.parent["b$x"]': "one${two}", 'terraform_data.child["a"]': "three"}
+    taking = bench.engine.plan(
+        workspace, imports={next(iter(imports)): "one${two}"}, only_imports=True
+    )
+    bench.engine.apply(workspace, taking)
+    assert [r.id for r in bench.engine.resources(workspace)] == ["one${two}"]
+    bench.engine.apply(workspace, bench.engine.plan(workspace, imports=imports))
+    found = {r.address: r.id for r in bench.engine.resources(workspace)}
+    assert len(found) == 4
+    assert found['terraform_data.parent["b$x"]'] == "one${two}"
+    assert found['terraform_data.child["a"]'] == "three"
+    assert not bench.engine.plan(workspace).has_changes
+
+
 def test_an_import_that_fails_says_why(bench):
     workspace = bench.stage(QUICK)
     with pytest.raises(CommandError, match=r"terraform_data\.nope"):
-        bench.engine.import_resource(workspace, "terraform_data.nope", "abc")
+        bench.engine.plan(workspace, imports={"terraform_data.nope": "abc"})
 
 
 def test_init_runs_once_and_again_only_when_something_changed(bench):
@@ -271,7 +294,7 @@ def test_secrets_stay_out_of_events_and_of_files_that_others_can_read(bench, tmp
         os.umask(before)
     assert bench.engine.outputs(workspace)["password"].value == SECRET
     with pytest.raises(CommandError):
-        bench.engine.import_resource(workspace, f'terraform_data.item["{SECRET}"]', "x")
+        bench.engine.plan(workspace, imports={f'terraform_data.item["{SECRET}"]': "x"})
     assert bench.events
     assert SECRET not in "".join(e.text for e in bench.events)
     holding = 0

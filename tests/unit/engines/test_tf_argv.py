@@ -39,10 +39,9 @@ def test_apply_takes_a_saved_plan_and_nothing_that_approves_another():
     assert "-auto-approve" not in argv
 
 
-def test_import_puts_the_flags_before_the_address():
-    assert tf_argv.import_argv(TF, 'aws_subnet.a["x"]', "subnet-1", lock_timeout=3) == (
-        *TF, "import", *COMMON, "-lock-timeout=3s", 'aws_subnet.a["x"]', "subnet-1",
-    )  # fmt: skip
+def test_targets_are_planned_one_flag_each():
+    argv = tf_argv.plan_argv(TF, Path("p"), targets=['aws_subnet.a["x"]', "aws_vpc.this"])
+    assert argv[-3:] == ('-target=aws_subnet.a["x"]', "-target=aws_vpc.this", "-out=p")
 
 
 def test_reading_commands():
