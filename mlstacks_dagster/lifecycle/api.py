@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from mlstacks_dagster.catalog.models import Plan
 from mlstacks_dagster.engines.wiring import Target, load_wiring
 from mlstacks_dagster.ledger.records import StackRecord
@@ -20,56 +18,72 @@ from mlstacks_dagster.lifecycle.models import (
 )
 from mlstacks_dagster.lifecycle.session import Session, open_ledger, unit_lock
 from mlstacks_dagster.lifecycle.snapshot import read_stacks
+from mlstacks_dagster.lifecycle.tools import Tools
 from mlstacks_dagster.settings import Settings
 
 __all__ = ["deploy_unit", "destroy_unit", "drift_unit", "live_stack", "read_stacks", "register"]
 
 
-def deploy_unit(job: UnitJob, settings: Settings, report: Reporter) -> DeployOutcome:
+def deploy_unit(
+    job: UnitJob, settings: Settings, report: Reporter, tools: Tools | None = None
+) -> DeployOutcome:
     """Deploy one unit; the stack is registered in the ledger first."""
     with open_ledger(settings) as ledger:
         stack = register(job.plan, job.target, ledger, settings)
         ledger.bump_generation(stack.stack_id, job.run_id)
         with unit_lock(settings, stack.stack_id, job, report):
-            return deploy(Session(job, stack, settings, ledger, report))
+            return deploy(Session(job, stack, settings, ledger, report, tools))
 
 
-def destroy_unit(job: UnitJob, settings: Settings, report: Reporter) -> DestroyOutcome:
+def destroy_unit(
+    job: UnitJob, settings: Settings, report: Reporter, tools: Tools | None = None
+) -> DestroyOutcome:
     """Destroy one unit; a unit that was never deployed is a success with nothing done."""
     with open_ledger(settings) as ledger:
         stack = live_stack(job.plan.stack, ledger, settings)
         if stack is None:
             return DestroyOutcome(stack_id=None, target=job.target, action="never_deployed")
         with unit_lock(settings, stack.stack_id, job, report):
-            return destroy(Session(job, stack, settings, ledger, report))
+            return destroy(Session(job, stack, settings, ledger, report, tools))
 
 
-def drift_unit(job: UnitJob, settings: Settings, report: Reporter) -> DriftOutcome:
+def drift_unit(
+    job: UnitJob, settings: Settings, report: Reporter, tools: Tools | None = None
+) -> DriftOutcome:
     """Check one unit for drift; changes nothing but the ledger's note."""
     with open_ledger(settings) as ledger:
         stack = live_stack(job.plan.stack, ledger, settings)
         if stack is None:
             return DriftOutcome(status="not_deployed")
         with unit_lock(settings, stack.stack_id, job, report):
-            return drift(Session(job, stack, settings, ledger, report))
+            return drift(Session(job, stack, settings, ledger, report, tools))
 
 
 def register(plan: Plan, target: Target, ledger: Ledger, settings: Settings) -> StackRecord:
     """Return the stack's live record, made now if there is none.
 
-    A stack that is deployed stays where it is; ``target`` is for one that isn't.
+    A stack that is deployed stays where it is; ``target`` is for one that isn't. A ``ttl`` counts
+    from the stack's creation as the ledger has it, so that every unit and every later deploy
+    gives the same end.
     """
     live = live_stack(plan.stack, ledger, settings)
     if live is not None:
         target = live.target
     wiring = load_wiring(target, settings.sandbox_dir)
-    created = live.created_at if live else int(time.time())
-    options = plan.options
-    expires = options.expires_at
-    if options.ttl_seconds is not None:
-        expires = created + options.ttl_seconds
+    ttl = plan.options.ttl_seconds
+    ends = plan.options.expires_at
+    if ttl is not None and live is not None:
+        ends = live.created_at + ttl
+    stack = ledger.register_stack(
+        plan, target=target, sandbox_id=wiring.instance_id, expires_at=ends
+    )
+    if ttl is None or stack.expires_at == stack.created_at + ttl:
+        return stack
     return ledger.register_stack(
-        plan, target=target, sandbox_id=wiring.instance_id, expires_at=expires
+        plan,
+        target=target,
+        sandbox_id=wiring.instance_id,
+        expires_at=stack.created_at + ttl,
     )
 
 

@@ -50,7 +50,7 @@ def deploy(session: Session) -> DeployOutcome:
             resources=resources,
             module_digest=session.digest,
         )
-    _export(session)
+    write_export(session.settings, session.plan, session.stack, session.ledger)
     session.ended("done" if plan.has_changes else "unchanged")
     return _applied(session, plan, tuple(imports), outputs, resources)
 
@@ -91,11 +91,6 @@ def _planned(
         f" {plan.destroy} to destroy"
     )
     return plan, imports
-
-
-def _export(session: Session) -> None:
-    units = {u.unit: u for u in session.ledger.units(session.stack.stack_id)}
-    write_export(session.settings, session.plan, session.stack, units)
 
 
 def _unchanged(session: Session, record: UnitRecord) -> DeployOutcome:

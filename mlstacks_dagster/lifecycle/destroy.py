@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from functools import partial
 
 from mlstacks_dagster.engines.tf_stage import Workspace
 from mlstacks_dagster.errors import MlstacksError, RefusedError
 from mlstacks_dagster.ledger.records import Operation
-from mlstacks_dagster.lifecycle.export import export_path
+from mlstacks_dagster.lifecycle.export import write_export
 from mlstacks_dagster.lifecycle.inputs import hard_requirements
 from mlstacks_dagster.lifecycle.models import DestroyOutcome, ResourceRow
 from mlstacks_dagster.lifecycle.operations import operation, prepare
-from mlstacks_dagster.lifecycle.recover import recover
+from mlstacks_dagster.lifecycle.recover import take_back
 from mlstacks_dagster.lifecycle.session import Session
 from mlstacks_dagster.sweep.aws_empty import empty
 
@@ -32,10 +33,13 @@ def destroy(session: Session) -> DestroyOutcome:
         session.ended("unchanged")
         return never_deployed(session)
     _check_brakes(session)
-    unclean = session.ledger.unclean(session.stack.stack_id, session.unit.name)
+    unknown = session.ledger.unclean(session.stack.stack_id, session.unit.name)
+    state = session.state_path()
+    if state is not None and not state.exists():
+        unknown = unknown or record.resource_count > 0
     with operation(session, "destroy", record.input_hash or "") as current:
         workspace = prepare(session)
-        if unclean:
+        if unknown:
             _take_back(session, workspace, current.record)
         before = session.rows(workspace)
         _empty(session, before)
@@ -95,10 +99,10 @@ def _check_brakes(session: Session) -> None:
 
 
 def _take_back(session: Session, workspace: Workspace, current: Operation) -> None:
-    """Import what an interrupted run made, so that Terraform destroys it too."""
+    """Import what is ours and not in the state, so that Terraform destroys it too."""
     session.phase("looking for what exists")
     plan = session.engine.plan(workspace, on_event=session.on_event)
-    _, imports = recover(session, workspace, plan, current)
+    imports = take_back(session, workspace, plan, current)
     if imports:
         taking = session.engine.plan(
             workspace, imports=imports, only_imports=True, on_event=session.on_event
@@ -127,12 +131,16 @@ def _say_emptied(session: Session, name: str, done: int) -> None:
 def _close(session: Session) -> bool:
     """Forget the unit's folders; close the stack once all its units are gone."""
     stack_id = session.stack.stack_id
-    for folder in (
+    folders = (
         session.settings.work_dir(stack_id, session.unit.name),
         session.settings.state_dir(stack_id, session.unit.name),
-    ):
+    )
+    for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
+    write_export(session.settings, session.plan, session.stack, session.ledger)
     closed = session.ledger.destroy_finished(stack_id)
     if closed:
-        export_path(session.settings, session.stack.name).unlink(missing_ok=True)
+        for folder in folders:
+            with suppress(OSError):
+                folder.parent.rmdir()
     return closed

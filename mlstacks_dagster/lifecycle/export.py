@@ -6,8 +6,10 @@ Fields as read in zenml 0.98.0: ``zenml_version``, ``stack_name``, ``components`
 
 from __future__ import annotations
 
+import os
 import string
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ import yaml
 
 from mlstacks_dagster.catalog.models import Plan, PlannedUnit
 from mlstacks_dagster.ledger.records import StackRecord, UnitRecord
+from mlstacks_dagster.ledger.store import Ledger
 from mlstacks_dagster.lifecycle.files import write_private
+from mlstacks_dagster.lifecycle.locks import hold
 from mlstacks_dagster.settings import Settings
 
 __all__ = ["export_path", "stack_file", "write_export"]
@@ -52,14 +56,19 @@ def stack_file(plan: Plan, stack: StackRecord, units: dict[str, UnitRecord]) -> 
     return {"zenml_version": version, "stack_name": plan.stack, "components": components}
 
 
-def write_export(
-    settings: Settings, plan: Plan, stack: StackRecord, units: dict[str, UnitRecord]
-) -> Path:
-    """Write the ZenML stack file and return its path."""
-    path = export_path(settings, plan.stack)
-    text = yaml.safe_dump(stack_file(plan, stack, units), sort_keys=True)
-    write_private(path, text)
-    return path
+def write_export(settings: Settings, plan: Plan, stack: StackRecord, ledger: Ledger) -> None:
+    """Make the ZenML stack file say what is deployed now; remove it when nothing is.
+
+    Units that end at the same time take turns, so that the last word is the whole.
+    """
+    path = export_path(settings, stack.name)
+    lock = settings.locks_dir / f"{stack.stack_id}.zenml-file.lock"
+    with hold(lock, {"pid": str(os.getpid())}, timeout=settings.lock_timeout):
+        units = {unit.unit: unit for unit in ledger.units(stack.stack_id)}
+        if not any(unit.status == "applied" for unit in units.values()):
+            path.unlink(missing_ok=True)
+            return
+        write_private(path, yaml.safe_dump(stack_file(plan, stack, units), sort_keys=True))
 
 
 def _component(
@@ -67,9 +76,7 @@ def _component(
 ) -> dict[str, Any]:
     export = unit.definition.export
     texts = export.configuration if export else {}
-    rendered = {
-        key: string.Formatter().vformat(text, (), record.outputs) for key, text in texts.items()
-    }
+    rendered = {key: _render(text, record.outputs) for key, text in texts.items()}
     configuration = {key: text for key, text in rendered.items() if text}
     return {
         "id": _id(stack.stack_id, kind),
@@ -77,6 +84,15 @@ def _component(
         "name": unit.component_name or unit.name,
         "configuration": configuration,
     }
+
+
+def _render(text: str, outputs: Mapping[str, Any]) -> str:
+    """Fill ``text`` in; nothing is left of one whose output is empty or isn't there."""
+    formatter = string.Formatter()
+    names = [name for _, name, _, _ in formatter.parse(text) if name is not None]
+    if any(outputs.get(name) in (None, "") for name in names):
+        return ""
+    return formatter.vformat(text, (), outputs)
 
 
 def _id(stack_id: str, kind: str) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from mlstacks_dagster.lifecycle.models import Progress
 
@@ -31,7 +34,10 @@ class ProgressFile:
 
 
 def read_progress(path: Path, offset: int = 0) -> tuple[list[Progress], int]:
-    """Return the entries after byte ``offset`` and the offset to go on from."""
+    """Return the entries after byte ``offset`` and the offset to go on from.
+
+    A line that isn't an entry (cut off by a full disk) is left out.
+    """
     try:
         with path.open("rb") as file:
             file.seek(offset)
@@ -39,5 +45,8 @@ def read_progress(path: Path, offset: int = 0) -> tuple[list[Progress], int]:
     except FileNotFoundError:
         return [], offset
     whole = data[: data.rfind(b"\n") + 1]
-    entries = [Progress.model_validate_json(line) for line in whole.splitlines()]
+    entries = []
+    for line in whole.splitlines():
+        with suppress(ValidationError):
+            entries.append(Progress.model_validate_json(line))
     return entries, offset + len(whole)

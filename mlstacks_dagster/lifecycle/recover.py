@@ -8,7 +8,7 @@ looked for in the cloud: ours is imported, somebody else's stops the deploy.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from mlstacks_dagster.engines.terraform import PlannedChange, PlanResult
@@ -19,7 +19,7 @@ from mlstacks_dagster.lifecycle.session import Session
 from mlstacks_dagster.sweep.contracts import FindResult, Found, Wanted
 from mlstacks_dagster.sweep.find import verdict, wait_until_settled
 
-__all__ = ["recover"]
+__all__ = ["recover", "take_back"]
 
 # Parents come first: planning their import tells their ids, by which their parts are found.
 _MAX_PASSES = 8
@@ -31,18 +31,65 @@ def recover(
     """Plan to import what exists of the plan's creates.
 
     Returns the plan to apply, and the ids of what it imports by address. Applying it takes them
-    into the state, creates what is missing and changes what was left half done.
-    Raises :class:`NotOwnedError` when a resource of that name exists and isn't ours.
+    into the state, creates what is missing and changes what was left half done. What is to be
+    created is written down, and whether it was absent. Raises :class:`NotOwnedError` when a
+    resource of that name exists and isn't ours.
     """
-    imports: dict[str, str] = {}
-    for _ in range(_MAX_PASSES):
+
+    def look(plan: PlanResult) -> list[tuple[Wanted, Found]]:
         wanted = _worth_a_look(session, plan, operation)
         result = _find(session, workspace, wanted)
         _note(session, operation, wanted, result)
-        if not result.found:
-            return plan, imports
-        _refuse_foreign(session, operation, result.found)
         for want, there in result.found:
+            if not _is_ours(session, operation, want, there):
+                raise _not_ours(session, want, there)
+        return list(result.found)
+
+    return _plan_imports(session, workspace, plan, look)
+
+
+def take_back(
+    session: Session, workspace: Workspace, plan: PlanResult, operation: Operation
+) -> dict[str, str]:
+    """Return the ids, by address, of what exists of the plan's creates and is ours.
+
+    Somebody else's is left where it is: nothing is created here. Raises
+    :class:`NotOwnedError` for what may be ours and doesn't say so.
+    """
+    planned = session.ledger.planned_items(session.stack.stack_id, session.unit.name)
+
+    def look(plan: PlanResult) -> list[tuple[Wanted, Found]]:
+        wanted = [_wanted(change) for change in plan.changes if change.is_create]
+        ours = []
+        for want, there in _find(session, workspace, wanted).found:
+            item = planned.get(want.address)
+            if _is_ours(session, operation, want, there):
+                ours.append((want, there))
+            elif there.tags is None or (item is not None and item.absent_before):
+                raise _not_ours(session, want, there)
+            else:
+                session.report.milestone(
+                    f"{session.unit.name}: {want.type} {there.import_id!r} isn't"
+                    f" {session.stack.name}'s; it is left alone"
+                )
+        return ours
+
+    return _plan_imports(session, workspace, plan, look)[1]
+
+
+def _plan_imports(
+    session: Session,
+    workspace: Workspace,
+    plan: PlanResult,
+    look: Callable[[PlanResult], list[tuple[Wanted, Found]]],
+) -> tuple[PlanResult, dict[str, str]]:
+    """Plan to import what ``look`` finds, and look again, until it finds nothing."""
+    imports: dict[str, str] = {}
+    for _ in range(_MAX_PASSES):
+        found = look(plan)
+        if not found:
+            return plan, imports
+        for want, there in found:
             session.report.milestone(
                 f"{session.unit.name}: taking back {want.address} ({there.import_id}),"
                 " made by an interrupted run"
@@ -69,7 +116,7 @@ def _worth_a_look(session: Session, plan: PlanResult, operation: Operation) -> l
             operation.id, [PlannedItem(c.address, c.type, absent_before=True) for c in impossible]
         )
         creates = [c for c in creates if c not in impossible]
-    return [Wanted(address=c.address, type=c.type, after=c.after) for c in creates]
+    return [_wanted(change) for change in creates]
 
 
 def _holds(change: PlannedChange, stack_id: str) -> bool:
@@ -87,7 +134,13 @@ def _find(session: Session, workspace: Workspace, wanted: list[Wanted]) -> FindR
     session.phase("looking for what exists")
     held = frozenset(r.id for r in session.engine.resources(workspace))
     context = replace(session.find_context(), in_state=held)
-    return wait_until_settled(wanted, context, on_progress=session.report.milestone)
+    return wait_until_settled(
+        wanted,
+        context,
+        on_progress=session.report.milestone,
+        sleep=session.tools.sleep,
+        clock=session.tools.clock,
+    )
 
 
 def _note(session: Session, operation: Operation, wanted: list[Wanted], result: FindResult) -> None:
@@ -98,24 +151,26 @@ def _note(session: Session, operation: Operation, wanted: list[Wanted], result: 
     )
 
 
-def _refuse_foreign(
-    session: Session, operation: Operation, found: Sequence[tuple[Wanted, Found]]
-) -> None:
+def _is_ours(session: Session, operation: Operation, want: Wanted, there: Found) -> bool:
     planned = session.ledger.planned_items(session.stack.stack_id, session.unit.name)
-    for want, there in found:
-        item = planned.get(want.address)
-        if (
-            verdict(
-                there,
-                want,
-                session.marks,
-                absent_before=bool(item and item.absent_before and operation.previous is not None),
-                began_at=item.began_at if item else None,
-            )
-            == "foreign"
-        ):
-            raise NotOwnedError(
-                f"{want.type} {there.import_id!r} exists already and isn't"
-                f" {session.stack.name}'s (wanted by {want.address})",
-                remedy="choose another name for it in the component file, or remove it yourself",
-            )
+    item = planned.get(want.address)
+    said = verdict(
+        there,
+        want,
+        session.marks,
+        absent_before=bool(item and item.absent_before and operation.previous is not None),
+        began_at=item.began_at if item else None,
+    )
+    return said == "ours"
+
+
+def _not_ours(session: Session, want: Wanted, there: Found) -> NotOwnedError:
+    return NotOwnedError(
+        f"{want.type} {there.import_id!r} exists already and isn't"
+        f" {session.stack.name}'s (wanted by {want.address})",
+        remedy="choose another name for it in the component file, or remove it yourself",
+    )
+
+
+def _wanted(change: PlannedChange) -> Wanted:
+    return Wanted(address=change.address, type=change.type, after=change.after)

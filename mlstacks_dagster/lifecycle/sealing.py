@@ -12,6 +12,8 @@ import hashlib
 import hmac
 import json
 import os
+import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from mlstacks_dagster.catalog.models import Plan, PlannedUnit
@@ -71,12 +73,12 @@ def _folder(settings: Settings) -> Path:
 
 def _key(settings: Settings) -> bytes:
     path = _folder(settings) / "key"
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
-    with os.fdopen(descriptor, "wb") as file:
-        secret = os.urandom(32)
-        file.write(secret)
-    return secret
+    if not path.exists():
+        fresh = path.with_name(f"key.{os.getpid()}.{secrets.token_hex(8)}")
+        write_private(fresh, secrets.token_hex(32))
+        try:
+            with suppress(FileExistsError):  # another process was first: its key counts
+                os.link(fresh, path)
+        finally:
+            fresh.unlink()
+    return path.read_bytes()

@@ -7,8 +7,7 @@ made on first use, since a unit that has nothing to do needs none of them.
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -16,17 +15,16 @@ from typing import Any, Literal
 
 from mlstacks_dagster.catalog.models import Plan, PlannedUnit
 from mlstacks_dagster.engines.environment import tool_environment
-from mlstacks_dagster.engines.process import ProcessRunner
 from mlstacks_dagster.engines.redaction import Redactor
-from mlstacks_dagster.engines.terraform import Event, TerraformEngine
+from mlstacks_dagster.engines.tf_events import Event
 from mlstacks_dagster.engines.tf_stage import UnitRequest, Workspace
-from mlstacks_dagster.engines.tools import find_terraform
 from mlstacks_dagster.engines.wiring import Wiring, load_wiring
 from mlstacks_dagster.ledger.records import StackRecord, UnitRecord
 from mlstacks_dagster.ledger.store import Ledger
 from mlstacks_dagster.lifecycle import inputs, locks
 from mlstacks_dagster.lifecycle.models import Progress, Reporter, ResourceRow, UnitJob
 from mlstacks_dagster.lifecycle.sealing import unseal
+from mlstacks_dagster.lifecycle.tools import Engine, Tools
 from mlstacks_dagster.settings import Settings, process_environment
 from mlstacks_dagster.sweep.contracts import FindContext
 
@@ -66,16 +64,15 @@ class Session:
         settings: Settings,
         ledger: Ledger,
         report: Reporter,
-        clock: Callable[[], float] = time.monotonic,
+        tools: Tools | None = None,
     ) -> None:
         self.job = job
         self.stack = stack
         self.settings = settings
         self.ledger = ledger
         self.report = report
-        self.clock = clock
-        self.started = clock()
-        self.tool_seconds = 0.0
+        self.tools = tools or Tools()
+        self.started = self.tools.clock()
         self._phase = "starting"
 
     @property
@@ -130,10 +127,9 @@ class Session:
         return tool_environment(process_environment(), own, self.wiring)
 
     @cached_property
-    def engine(self) -> TerraformEngine:
-        """The Terraform engine, with its tool found."""
-        runner = ProcessRunner()
-        return TerraformEngine(find_terraform(self.settings), runner, self.settings)
+    def engine(self) -> Engine:
+        """The engine, with its tool found."""
+        return self.tools.engine(self.settings)
 
     def record(self) -> UnitRecord | None:
         """Return the ledger's row of this unit."""
@@ -180,7 +176,7 @@ class Session:
 
     def elapsed(self) -> float:
         """Return the seconds since the session began."""
-        return self.clock() - self.started
+        return self.tools.clock() - self.started
 
     def find_context(self) -> FindContext:
         """Return where the finders and emptiers look, and for whom."""
@@ -191,6 +187,7 @@ class Session:
             install=self.install,
             stack_id=self.stack.stack_id,
             unit=self.unit.name,
+            client_factory=self.tools.client,
         )
 
     def rows(self, workspace: Workspace) -> tuple[ResourceRow, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from mlstacks_dagster.catalog.loading import load_plan
 from mlstacks_dagster.catalog.models import Plan
 from mlstacks_dagster.errors import InputError, MlstacksError
+from mlstacks_dagster.ledger.records import StackRecord
 from mlstacks_dagster.ledger.store import Ledger
 from mlstacks_dagster.lifecycle.models import StackEntry, StackSnapshot
 from mlstacks_dagster.lifecycle.sealing import seal
@@ -26,7 +27,7 @@ def read_stacks(settings: Settings) -> StackSnapshot:
     try:
         with Ledger.open(settings.ledger_url) as ledger:
             for row in ledger.stacks():
-                entries[row.name] = _merge(entries.get(row.name), row.name, ledger)
+                entries[row.name] = _merged_or_problem(entries.get(row.name), row, ledger)
     except MlstacksError as error:
         entries["ledger"] = StackEntry(name="ledger", problems=(str(error),))
     return StackSnapshot(stacks=tuple(entries[name] for name in sorted(entries)))
@@ -85,6 +86,21 @@ def _clash(entry: StackEntry, first: StackEntry) -> StackEntry:
         " (give one of them another name)"
     )
     return first.model_copy(update={"problems": (*first.problems, problem)})
+
+
+def _merged_or_problem(entry: StackEntry | None, row: StackRecord, ledger: Ledger) -> StackEntry:
+    """Like :func:`_merge`; a record that can't be read spoils its own stack only."""
+    try:
+        return _merge(entry, row.name, ledger)
+    except MlstacksError as error:
+        entry = entry or StackEntry(name=row.name, file=row.source)
+        return entry.model_copy(
+            update={
+                "problems": (*entry.problems, str(error)),
+                "stack_id": row.stack_id,
+                "target": row.target,
+            }
+        )
 
 
 def _merge(entry: StackEntry | None, name: str, ledger: Ledger) -> StackEntry:
