@@ -23,6 +23,7 @@ class Thing:
     tags: dict[str, str]
     status: str = "ACTIVE"
     contents: list[str] = field(default_factory=list)
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 class Cloud:
@@ -85,10 +86,12 @@ class _S3(_Client):
         return {"TagSet": _tag_list(tags)}
 
     def list_buckets(self, Prefix: str) -> dict[str, Any]:
-        created = datetime(2020, 1, 1, tzinfo=UTC)
-        names = [name for kind, name in self.cloud.things if kind == "aws_s3_bucket"]
         return {
-            "Buckets": [{"Name": n, "CreationDate": created} for n in names if n.startswith(Prefix)]
+            "Buckets": [
+                {"Name": name, "CreationDate": thing.created}
+                for (kind, name), thing in self.cloud.things.items()
+                if kind == "aws_s3_bucket" and name.startswith(Prefix)
+            ]
         }
 
     def list_object_versions(self, Bucket: str, MaxKeys: int) -> dict[str, Any]:
