@@ -112,6 +112,11 @@ class Settings:
         """Progress files, one a run."""
         return self.home / "runs"
 
+    @property
+    def module_cache(self) -> Path:
+        """What was read in Terraform modules."""
+        return self.home / "cache" / "modules"
+
     def work_dir(self, stack_id: str, unit: str) -> Path:
         """Return the folder where a unit's module is staged."""
         return self.home / "work" / stack_id / unit

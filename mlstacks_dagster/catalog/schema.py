@@ -7,7 +7,7 @@ from typing import Any
 
 from mlstacks_dagster.catalog.discovery import Catalog
 from mlstacks_dagster.catalog.models import ConfigKey, UnitDefinition
-from mlstacks_dagster.catalog.typecheck import TypeNode, parse_type
+from mlstacks_dagster.catalog.typecheck import TypeNode
 from mlstacks_dagster.catalog.variables import Variable, module_variables
 
 __all__ = ["stack_schema", "unit_schema", "unit_variables"]
@@ -207,7 +207,7 @@ def _keys(unit: UnitDefinition, *, shared: bool) -> _Schema:
         text = setting.description or variable.description
         if shared:
             text = f"{text} (of {unit.name}, shared by the stack)".strip()
-        found[key] = {**_type(parse_type(variable.type)), "description": text}
+        found[key] = {**_type(variable.type), "description": text}
         if variable.default is not None and not variable.sensitive:
             found[key]["default"] = variable.default
     return found

@@ -10,12 +10,15 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from mlstacks_dagster.catalog.hcl import HclError, Token, tokens_of
+from mlstacks_dagster.catalog.hcl import HclError, object_items, parts, term, word
 from mlstacks_dagster.spec.suggest import did_you_mean
 
-__all__ = ["TypeNode", "check_type", "parse_type", "type_from_tokens"]
+if TYPE_CHECKING:
+    from mlstacks_dagster.catalog.hcl import Expression
+
+__all__ = ["TypeNode", "check_type", "read_type"]
 
 _PRIMITIVES = frozenset({"string", "number", "bool", "any"})
 _COLLECTIONS = frozenset({"list", "set", "map"})
@@ -47,112 +50,66 @@ class TypeNode:
         return f"{name} = optional({item})" if name in self.optional else f"{name} = {item}"
 
 
-def check_type(value: object, type_text: str) -> str | None:
-    """Return why Terraform would refuse ``value`` for a variable of that type, or None.
+def check_type(value: object, kind: TypeNode) -> str | None:
+    """Return why Terraform would refuse ``value`` for a variable of type ``kind``, or None.
 
-    ``value`` is what YAML gave. Raises ``ValueError`` when ``type_text`` isn't a type.
+    ``value`` is what YAML gave.
     """
-    return _check(value, parse_type(type_text))
-
-
-@lru_cache(maxsize=1024)
-def parse_type(text: str) -> TypeNode:
-    """Parse a Terraform type expression; raises ``ValueError``."""
-    return type_from_tokens(tokens_of(text))
-
-
-def type_from_tokens(tokens: tuple[Token, ...]) -> TypeNode:
-    """Parse the tokens of a Terraform type expression; raises ``ValueError``."""
-    parser = _TypeParser(tokens)
-    node = parser.type()
-    parser.expect("")
-    return node
-
-
-class _TypeParser:
-    def __init__(self, tokens: Iterable[Token]) -> None:
-        self._all = [t for t in tokens if t.kind != "newline"]
-        self._at = 0
-
-    def _next(self) -> str:
-        text = self._peek()
-        self._at += 1
-        return text
-
-    def _peek(self) -> str:
-        return self._all[self._at].text if self._at < len(self._all) else ""
-
-    def expect(self, text: str) -> None:
-        found = self._next()
-        if found != text:
-            words = f"not a Terraform type: expected {text or 'the end'!r}, found {found!r}"
-            raise HclError(words, self._line())
-
-    def _line(self) -> int:
-        return self._all[min(self._at, len(self._all)) - 1].line if self._all else 1
-
-    def type(self) -> TypeNode:
-        word = self._next().strip('"')
-        if word in _PRIMITIVES:
-            return TypeNode(word)
-        if word in _COLLECTIONS and self._peek() != "(":
-            return TypeNode(word, (TypeNode("any"),))
-        if word not in _COLLECTIONS | {"tuple", "object"}:
-            raise HclError(f"{word!r} isn't a Terraform type", self._line())
-        self.expect("(")
-        if word in _COLLECTIONS:
-            node = TypeNode(word, (self.type(),))
-        elif word == "tuple":
-            node = self._tuple()
-        else:
-            node = self._object()
-        self.expect(")")
-        return node
-
-    def _tuple(self) -> TypeNode:
-        self.expect("[")
-        items: list[TypeNode] = []
-        while self._peek() != "]":
-            items.append(self.type())
-            if self._peek() == ",":
-                self._at += 1
-        self.expect("]")
-        return TypeNode("tuple", tuple(items))
-
-    def _object(self) -> TypeNode:
-        self.expect("{")
-        names: list[str] = []
-        items: list[TypeNode] = []
-        optional: set[str] = set()
-        while self._peek() != "}":
-            names.append(self._next().strip('"'))
-            self.expect("=")
-            if self._peek() == "optional":
-                self._at += 1
-                optional.add(names[-1])
-                items.append(self._optional())
-            else:
-                items.append(self.type())
-            if self._peek() == ",":
-                self._at += 1
-        self.expect("}")
-        return TypeNode("object", tuple(items), tuple(names), frozenset(optional))
-
-    def _optional(self) -> TypeNode:
-        self.expect("(")
-        node = self.type()
-        depth = 0
-        while self._peek() and (depth or self._peek() != ")"):  # the default value
-            word = self._next()
-            depth += (word in "([{") - (word in ")]}")
-        self.expect(")")
-        return node
-
-
-def _check(value: object, node: TypeNode) -> str | None:
     if value is None:
         return "has no value"
-    return _CHECKS[node.kind](value, node)
+    return _CHECKS[kind.kind](value, kind)
+
+
+def read_type(expression: Expression) -> TypeNode:
+    """Return the Terraform type that an expression says; raises :class:`HclError`."""
+    inner = term(expression)
+    if inner.data == "function_call":
+        name, arguments = _call(inner)
+        if len(arguments) != 1:
+            raise _no_type(inner)
+        return _constructed(name, arguments[0])
+    name = word(inner) if inner.data in ("identifier", "string") else ""
+    if name in _PRIMITIVES:
+        return TypeNode(name)
+    if name in _COLLECTIONS:
+        return TypeNode(name, (TypeNode("any"),))
+    raise _no_type(inner, name)
+
+
+def _constructed(name: str, argument: Expression) -> TypeNode:
+    if name in _COLLECTIONS:
+        return TypeNode(name, (read_type(argument),))
+    inner = term(argument)
+    if (name, inner.data) == ("tuple", "tuple"):
+        return TypeNode("tuple", tuple(map(read_type, parts(inner))))
+    if (name, inner.data) == ("object", "object"):
+        return _object_type(inner)
+    raise _no_type(inner, name)
+
+
+def _object_type(tree: Expression) -> TypeNode:
+    items: dict[str, TypeNode] = {}
+    optional: set[str] = set()
+    for name, value in object_items(tree):
+        inner = term(value)
+        if inner.data == "function_call":
+            called, arguments = _call(inner)
+            if called == "optional" and len(arguments) in (1, 2):
+                optional.add(name)
+                inner = arguments[0]
+        items[name] = read_type(inner)
+    return TypeNode("object", tuple(items.values()), tuple(items), frozenset(optional))
+
+
+def _call(tree: Expression) -> tuple[str, list[Expression]]:
+    name, *rest = parts(tree)
+    return word(name), parts(rest[0]) if rest else []
+
+
+def _no_type(tree: Expression, name: str = "") -> HclError:
+    return HclError(
+        f"{name!r} isn't a Terraform type" if name else "not a Terraform type", tree.meta.line
+    )
 
 
 def _any(_value: object, _node: TypeNode) -> None:
@@ -193,14 +150,15 @@ def _sequence(value: object, node: TypeNode) -> str | None:
     else:
         types = node.items * len(value)
     return _first(
-        (f"item {i}", _check(v, t)) for i, (v, t) in enumerate(zip(value, types, strict=True), 1)
+        (f"item {i}", check_type(v, t))
+        for i, (v, t) in enumerate(zip(value, types, strict=True), 1)
     )
 
 
 def _map(value: object, node: TypeNode) -> str | None:
     if not isinstance(value, dict):
         return f"must be a mapping, not {_words(value)}"
-    return _first((f"key {k}", _check(v, node.items[0])) for k, v in value.items())
+    return _first((f"key {k}", check_type(v, node.items[0])) for k, v in value.items())
 
 
 def _object(value: object, node: TypeNode) -> str | None:
@@ -213,7 +171,7 @@ def _object(value: object, node: TypeNode) -> str | None:
         if name not in value and name not in node.optional:
             return f"lacks the attribute {name}"
     return _first(
-        (name, _check(value[name], item))
+        (name, check_type(value[name], item))
         for name, item in zip(node.names, node.items, strict=True)
         if name in value and not (value[name] is None and name in node.optional)
     )

@@ -1,34 +1,43 @@
 """Which inputs, outputs and providers a Terraform module has, read from its ``*.tf`` files.
 
-Override files and files in Terraform's JSON syntax are not read. Results are remembered until a
-file changes.
+Override files and files in Terraform's JSON syntax are not read. What was read is remembered
+until a file changes: in this process, and in ``MLSTACKS_HOME`` for the next one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from mlstacks_dagster.catalog.hcl import Block, HclError, Token, literal, read_blocks
-from mlstacks_dagster.catalog.typecheck import type_from_tokens
+from pydantic import BaseModel, ConfigDict
+
+from mlstacks_dagster.catalog.hcl import Block, HclError, literal, read_blocks
+from mlstacks_dagster.catalog.module_cache import keep, kept
+from mlstacks_dagster.catalog.typecheck import TypeNode, read_type
 from mlstacks_dagster.errors import CatalogError, Problem
+from mlstacks_dagster.settings import Settings
 
 __all__ = ["ModuleOutput", "Variable", "module_outputs", "module_providers", "module_variables"]
+
+_FORMAT = 1  # add one whenever this program would read something else in the same files
+_ANY = TypeNode("any")
 
 
 @dataclass(frozen=True)
 class Variable:
-    """An input variable; ``type`` is a Terraform type, ``any`` where none is given.
+    """An input variable; ``type`` is ``any`` where none is given.
 
     ``default`` is None when there is none or when it isn't a literal.
     """
 
     name: str
-    type: str = "any"
+    type: TypeNode = _ANY
     has_default: bool = False
     default: Any = None
     sensitive: bool = False
@@ -47,11 +56,12 @@ class ModuleOutput:
     description: str = ""
 
 
-@dataclass
-class _Module:
-    variables: dict[str, Variable] = field(default_factory=dict)
-    outputs: dict[str, ModuleOutput] = field(default_factory=dict)
-    providers: set[str] = field(default_factory=set)
+class _Module(BaseModel):
+    model_config = ConfigDict(ser_json_inf_nan="constants", extra="forbid")
+
+    variables: dict[str, Variable] = {}
+    outputs: dict[str, ModuleOutput] = {}
+    providers: set[str] = set()
 
 
 def module_variables(folder: Path) -> Mapping[str, Variable]:
@@ -93,14 +103,47 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 @lru_cache(maxsize=512)
 def _read_module(stamps: tuple[tuple[Path, int, int], ...]) -> _Module:
-    module = _Module()
+    contents: dict[Path, bytes] = {}
     for path, _, _ in stamps:
         try:
-            for block in read_blocks(path.read_text(encoding="utf-8")):
+            contents[path] = path.read_bytes()
+        except OSError as error:
+            raise CatalogError(str(Problem(f"can't read the file: {error}", path))) from None
+    return _kept_or_parsed(contents) if contents else _Module()
+
+
+def _kept_or_parsed(contents: Mapping[Path, bytes]) -> _Module:
+    folder, name = Settings.load().module_cache, _cache_name(contents)
+    try:
+        return _Module.model_validate_json(kept(folder, name) or b"")
+    except ValueError:  # not there, or broken
+        module = _parse(contents)
+    keep(folder, name, module.model_dump_json().encode())
+    return module
+
+
+def _cache_name(contents: Mapping[Path, bytes]) -> str:
+    digest = sha256(f"{_FORMAT} {_parser_version()}".encode())
+    for path, content in contents.items():
+        digest.update(f"\0{path}\0{len(content)}\0".encode())
+        digest.update(content)
+    return f"{digest.hexdigest()}.json"
+
+
+@cache
+def _parser_version() -> str:
+    return version("python-hcl2")
+
+
+def _parse(contents: Mapping[Path, bytes]) -> _Module:
+    module = _Module()
+    for path, content in contents.items():
+        try:
+            for block in read_blocks(content.decode()):
                 _add(module, block, path)
         except HclError as error:
             raise CatalogError(str(Problem(str(error), path, error.line))) from None
-        except (OSError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
             raise CatalogError(str(Problem(f"can't read the file: {error}", path))) from None
     return module
 
@@ -128,12 +171,11 @@ def _provider_names(block: Block) -> Iterator[str]:
 
 def _variable(name: str, block: Block, path: Path) -> Variable:
     kind = block.attributes.get("type")
-    default = block.attributes.get("default")
     return Variable(
         name=name,
-        type=str(type_from_tokens(kind)) if kind else "any",
-        has_default=default is not None,
-        default=_literal_or_none(default),
+        type=_ANY if kind is None else read_type(kind),
+        has_default="default" in block.attributes,
+        default=_literal_or_none(block, "default"),
         sensitive=_flag(block, "sensitive", False),
         nullable=_flag(block, "nullable", True),
         description=_description(block),
@@ -142,20 +184,19 @@ def _variable(name: str, block: Block, path: Path) -> Variable:
     )
 
 
-def _literal_or_none(tokens: tuple[Token, ...] | None) -> Any:
-    if tokens is None:
-        return None
+def _literal_or_none(block: Block, name: str) -> Any:
+    expression = block.attributes.get(name)
     try:
-        return literal(tokens)
+        return None if expression is None else literal(expression)
     except HclError:
         return None
 
 
 def _flag(block: Block, name: str, default: bool) -> bool:
-    value = _literal_or_none(block.attributes.get(name))
+    value = _literal_or_none(block, name)
     return value if isinstance(value, bool) else default
 
 
 def _description(block: Block) -> str:
-    value = _literal_or_none(block.attributes.get("description"))
+    value = _literal_or_none(block, "description")
     return " ".join(value.split()) if isinstance(value, str) else ""

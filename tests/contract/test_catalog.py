@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import yaml
@@ -28,7 +29,14 @@ def _settings() -> Settings:
     return Settings.load({"MLSTACKS_HOME": "unused", "MLSTACKS_CATALOG_PATH": path})
 
 
-CATALOG: Catalog = load_catalog(_settings())
+def _load() -> Catalog:
+    """Load the catalog before the tests begin, and so before they have a home of their own."""
+    with TemporaryDirectory() as home, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MLSTACKS_HOME", home)
+        return load_catalog(_settings())
+
+
+CATALOG = _load()
 EXAMPLES = sorted(
     path
     for path in (data_root() / "examples").rglob("*.yaml")

@@ -4,11 +4,17 @@ import datetime
 
 import pytest
 
-from mlstacks_dagster.catalog.typecheck import check_type, parse_type
+from mlstacks_dagster.catalog.hcl import HclError, read_blocks
+from mlstacks_dagster.catalog.typecheck import TypeNode, check_type, read_type
 
 NODES = (
     "list(object({ name = string, min = optional(number, 1), tags = optional(map(string), {}) }))"
 )
+
+
+def _type(text: str) -> TypeNode:
+    (block,) = read_blocks(f"variable {{\n  type = {text}\n}}\n")
+    return read_type(block.attributes["type"])
 
 
 @pytest.mark.parametrize(
@@ -36,7 +42,7 @@ NODES = (
     ],
 )
 def test_what_terraform_would_convert_is_accepted(value: object, kind: str) -> None:
-    assert check_type(value, kind) is None
+    assert check_type(value, _type(kind)) is None
 
 
 @pytest.mark.parametrize(
@@ -64,17 +70,51 @@ def test_what_terraform_would_convert_is_accepted(value: object, kind: str) -> N
     ],
 )
 def test_anything_else_is_refused_in_words(value: object, kind: str, words: str) -> None:
-    assert words in str(check_type(value, kind))
+    assert words in str(check_type(value, _type(kind)))
 
 
-@pytest.mark.parametrize("text", ["text", "list(", "object({a})", "string string", "object({a=b})"])
-def test_what_is_no_type_is_an_error(text: str) -> None:
-    with pytest.raises(ValueError, match=r"type"):
-        parse_type(text)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "text",
+        "object",
+        "var.x",
+        "list()",
+        "list(string, string)",
+        "map(text)",
+        "tuple(string)",
+        "object({ a = b })",
+        "optional(string)",
+        "object({ a = optional() })",
+        "list(optional(string))",
+        "[string]",
+        "1",
+    ],
+)
+def test_what_is_no_type_is_an_error_with_its_line(text: str) -> None:
+    with pytest.raises(HclError, match="Terraform type") as caught:
+        _type(text)
+    assert caught.value.line == 2
 
 
-def test_a_type_is_written_as_it_is_read() -> None:
-    for text in ("string", "list(map(bool))", "tuple([string, any])"):
-        assert str(parse_type(text)) == text
-    multiline = "object({\n  a = string\n  b = optional(list(number), [1, 2])\n})"
-    assert str(parse_type(multiline)) == "object({ a = string, b = optional(list(number)) })"
+def test_a_computed_attribute_name_is_an_error() -> None:
+    with pytest.raises(HclError, match="not a literal"):
+        _type("object({ (x) = string })")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("string", "string"),
+        ('"string"', "string"),
+        ("list", "list(any)"),
+        ("list(map(bool))", "list(map(bool))"),
+        ("tuple([string, any])", "tuple([string, any])"),
+        (
+            'object({\n  a = string # one\n  "b" = optional(list(number), [1, 2])\n})',
+            "object({ a = string, b = optional(list(number)) })",
+        ),
+    ],
+)
+def test_a_type_is_written_in_one_line(text: str, said: str) -> None:
+    assert str(_type(text)) == said
