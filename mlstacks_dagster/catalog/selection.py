@@ -17,7 +17,7 @@ from mlstacks_dagster.spec.matrix import MATRIX
 from mlstacks_dagster.spec.models import Component, Source, Stack
 from mlstacks_dagster.spec.suggest import did_you_mean
 
-__all__ = ["Edge", "Selection", "select"]
+__all__ = ["Edge", "Selection", "hard_closure", "select"]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from mlstacks_dagster.cli.common import json_option, print_json, print_table
+from mlstacks_dagster.errors import InputError
 
 __all__ = ["command"]
 
@@ -27,7 +28,13 @@ def command(as_json: bool, write: Path | None) -> None:
     if write is not None:
         from mlstacks_dagster.catalog.docs import write_generated
 
-        write_generated(write)
+        try:
+            write_generated(write)
+        except OSError as error:
+            raise InputError(
+                f"can't write under {write}: {(error.strerror or str(error)).lower()}",
+                remedy="name a folder that you may write to",
+            ) from error
         click.echo(f"wrote docs/catalog.md and schemas/ under {write}")
         return
     units = sorted(catalog.units, key=lambda u: (u.provider, u.component is not None, u.name))

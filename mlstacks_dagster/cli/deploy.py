@@ -53,10 +53,10 @@ def deploy_file(
     plan = load_plan(file, settings)
     for warning in plan.warnings:
         click.echo(f"warning: {warning}", err=True)
-    prepare_target(settings, sandbox)
     with Ledger.open(settings.ledger_url) as ledger:
+        _check_target(stack_entry(plan, ledger, settings), sandbox)
+        prepare_target(settings, sandbox)
         entry = stack_entry(plan, ledger, settings)
-    _check_target(entry, sandbox)
     units = select_units(entry.plan, only)
     if units is None and entry.plan is not None:
         units = tuple(u.name for u in entry.plan.units if u.name not in entry.retired)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlstacks_dagster.cli.common import json_option, only_option, select_units
-from mlstacks_dagster.errors import RefusedError
+from mlstacks_dagster.cli.common import json_option, only_option, print_json, select_units
+from mlstacks_dagster.errors import LedgerError, RefusedError
 
 if TYPE_CHECKING:
     from mlstacks_dagster.lifecycle.models import StackEntry
@@ -39,19 +39,25 @@ def command(
     from mlstacks_dagster.cli.running import run_and_report
     from mlstacks_dagster.cli.stacks import find_entry
     from mlstacks_dagster.defs.launch import LaunchRequest
+    from mlstacks_dagster.ledger.store import Ledger
+    from mlstacks_dagster.lifecycle.destroy import refuse_protected
     from mlstacks_dagster.settings import Settings
 
     settings = Settings.load()
     entry = find_entry(settings, name, file)
-    if entry.stack_id is None or entry.plan is None:
-        click.echo(f"{entry.name} is not deployed; nothing to destroy")
+    if entry.stack_id is None:
+        _say_nothing_to_do(entry, as_json)
         return
+    if entry.plan is None:
+        raise LedgerError("\n".join(entry.problems))
     if sandbox and entry.target != "sandbox":
         raise RefusedError(
             f"stack {entry.name} is deployed in the cloud, not in the sandbox",
             remedy="leave out --sandbox to destroy it there",
         )
     units = select_units(entry.plan, only)
+    with Ledger.open(settings.ledger_url) as ledger:
+        refuse_protected(ledger.stack(entry.stack_id))
     if not yes:
         _confirm(entry, units)
     request = LaunchRequest(
@@ -60,9 +66,19 @@ def command(
     run_and_report(request, settings, as_json=as_json)
 
 
+def _say_nothing_to_do(entry: StackEntry, as_json: bool) -> None:
+    if as_json:
+        print_json({"run_id": None, "success": True, "error": "", "units": {}})
+    else:
+        click.echo(f"{entry.name} is not deployed; nothing to destroy")
+
+
 def _confirm(entry: StackEntry, units: tuple[str, ...] | None) -> None:
     what = ", ".join(units) if units else "everything"
-    click.echo(f"This destroys {what} of stack {entry.name} in the {entry.target}, data included.")
-    typed = click.prompt("Type the stack's name to go on", default="", show_default=False)
+    click.echo(
+        f"This destroys {what} of stack {entry.name} in the {entry.target}, data included.",
+        err=True,
+    )
+    typed = click.prompt("Type the stack's name to go on", default="", show_default=False, err=True)
     if typed != entry.name:
         raise RefusedError("not confirmed; nothing was destroyed")

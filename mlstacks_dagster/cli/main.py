@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import click
 
@@ -53,10 +54,14 @@ def cli() -> None:
     """Deploy MLOps infrastructure with Terraform and Helm, and take it down without a trace."""
 
 
-def main() -> None:
-    """Run the command; an error of ours becomes a message and an exit code."""
+def main(argv: Sequence[str] | None = None, launcher: Callable[..., Any] | None = None) -> None:
+    """Run the command; an error of ours becomes a message and an exit code.
+
+    ``argv`` is what the process was called with; ``launcher`` takes the place of
+    :func:`mlstacks_dagster.defs.launch.launch`.
+    """
     try:
-        cli.main(standalone_mode=False)
+        cli.main(argv, prog_name="mlstacks-dagster", standalone_mode=False, obj=launcher)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.Abort:

@@ -55,7 +55,8 @@ def run_and_report(request: LaunchRequest, settings: Settings, *, as_json: bool)
     warm(["mlstacks_dagster.defs.preload"])
     from mlstacks_dagster.defs.launch import launch
 
-    result = launch(
+    launcher = click.get_current_context().obj or launch
+    result: LaunchResult = launcher(
         request,
         settings,
         on_progress=ProgressPrinter(),
@@ -66,6 +67,7 @@ def run_and_report(request: LaunchRequest, settings: Settings, *, as_json: bool)
             {
                 "run_id": result.run_id,
                 "success": result.success,
+                "error": result.error,
                 "units": {
                     name: {"outcome": unit.outcome, "error": unit.error}
                     for name, unit in result.units.items()
@@ -79,6 +81,8 @@ def run_and_report(request: LaunchRequest, settings: Settings, *, as_json: bool)
     for name, unit in result.units.items():
         if unit.error:
             click.echo(f"\n{name}: {unit.error}", err=True)
+    if result.error:
+        click.echo(f"\n{result.error}", err=True)
     if not result.success:
         word = "cancelled" if result.cancelled else "failed"
         click.echo(f"\nrun {result.run_id} {word}; run the same command again to go on", err=True)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dagster._core.execution.plan.plan import ExecutionPlan
     from dagster._core.execution.retries import RetryMode
 
-__all__ = ["StackExecutor", "stack_executor"]
+__all__ = ["Scope", "StackExecutor", "run_scope", "stack_executor"]
 
 MAX_CONCURRENT = 4
 PRELOAD = "mlstacks_dagster.defs.preload"

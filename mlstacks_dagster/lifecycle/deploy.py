@@ -104,7 +104,7 @@ def _unchanged(session: Session, record: UnitRecord) -> DeployOutcome:
             ResourceRow(address=r.address, type=r.type, id=r.resource_id) for r in rows
         ),
         seconds=session.elapsed(),
-        state=describe_state(session.backend),
+        state=_describe_state(session.backend),
     )
 
 
@@ -129,11 +129,11 @@ def _applied(
         seconds=session.elapsed(),
         tool_seconds=session.engine.seconds,
         tool=session.engine.tool_name,
-        state=describe_state(session.backend),
+        state=_describe_state(session.backend),
     )
 
 
-def describe_state(backend: dict[str, Any]) -> str:
+def _describe_state(backend: dict[str, Any]) -> str:
     """Return where a state lies, as people write it: a path or a URL."""
     kind, block = next(iter(backend.items()))
     if kind == "local":

@@ -8,7 +8,7 @@ from functools import partial
 
 from mlstacks_dagster.engines.tf_stage import Workspace
 from mlstacks_dagster.errors import MlstacksError, RefusedError
-from mlstacks_dagster.ledger.records import Operation
+from mlstacks_dagster.ledger.records import Operation, StackRecord
 from mlstacks_dagster.lifecycle.export import write_export
 from mlstacks_dagster.lifecycle.inputs import hard_requirements
 from mlstacks_dagster.lifecycle.models import DestroyOutcome, ResourceRow
@@ -17,7 +17,7 @@ from mlstacks_dagster.lifecycle.recover import take_back
 from mlstacks_dagster.lifecycle.session import Session
 from mlstacks_dagster.sweep.aws_empty import empty
 
-__all__ = ["destroy"]
+__all__ = ["destroy", "refuse_protected"]
 
 # The Terraform types behind the things that a unit may ask to have emptied first.
 _EMPTIED_TYPES = {"s3_bucket": "aws_s3_bucket", "ecr_repository": "aws_ecr_repository"}
@@ -31,7 +31,7 @@ def destroy(session: Session) -> DestroyOutcome:
     record = session.record()
     if record is None or record.status == "destroyed":
         session.ended("unchanged")
-        return never_deployed(session)
+        return _never_deployed(session)
     _check_brakes(session)
     unknown = session.ledger.unclean(session.stack.stack_id, session.unit.name)
     state = session.state_path()
@@ -70,7 +70,16 @@ def destroy(session: Session) -> DestroyOutcome:
     )
 
 
-def never_deployed(session: Session) -> DestroyOutcome:
+def refuse_protected(stack: StackRecord | None) -> None:
+    """Raise :class:`RefusedError` when the stack, as it was last deployed, is protected."""
+    if stack is not None and stack.protect:
+        raise RefusedError(
+            f"stack {stack.name} is protected",
+            remedy="set `protect: false` in its stack file and deploy it, then destroy it",
+        )
+
+
+def _never_deployed(session: Session) -> DestroyOutcome:
     """Return the outcome of a unit that has nothing to destroy."""
     return DestroyOutcome(
         stack_id=session.stack.stack_id,
@@ -82,11 +91,7 @@ def never_deployed(session: Session) -> DestroyOutcome:
 
 
 def _check_brakes(session: Session) -> None:
-    if session.stack.protect:
-        raise RefusedError(
-            f"stack {session.stack.name} is protected",
-            remedy="set `protect: false` in its stack file and deploy it, then destroy it",
-        )
+    refuse_protected(session.stack)
     for other in session.plan.units:
         if session.unit.name not in hard_requirements(session.plan, other):
             continue

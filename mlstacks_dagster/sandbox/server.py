@@ -31,7 +31,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from .state import HOST, IDENTITY_PATH, LOCK_NAME, SandboxState, write_state
 
-__all__ = ["ALREADY_RUNNING", "main"]
+__all__ = ["ALREADY_RUNNING", "Gate", "main"]
 
 ALREADY_RUNNING = 3
 
