@@ -159,7 +159,7 @@ def test_two_deploys_of_one_stack_never_overlap(sandbox: Sandbox, tmp_path: Path
 def test_a_protected_stack_is_not_destroyed(sandbox: Sandbox) -> None:
     file = write_stack(sandbox.stacks / "s", "held", (("artifact_store", "s3"),), protect=True)
     sandbox.cli.run("deploy", "-f", str(file), "--sandbox")
-    refused = sandbox.cli.run("destroy", "held", "-y", code=1)
+    refused = sandbox.cli.run("destroy", "held", "-y", code=3)
     assert "protected" in refused.stderr
     assert sandbox.account.kinds()["bucket"] == 1
 
