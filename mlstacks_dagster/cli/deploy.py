@@ -53,8 +53,9 @@ def deploy_file(
     plan = load_plan(file, settings)
     for warning in plan.warnings:
         click.echo(f"warning: {warning}", err=True)
+    emulated = sandbox or settings.sandbox
     with Ledger.open(settings.ledger_url) as ledger:
-        _check_target(stack_entry(plan, ledger, settings), sandbox)
+        _check_target(stack_entry(plan, ledger, settings), emulated)
         prepare_target(settings, sandbox)
         entry = stack_entry(plan, ledger, settings)
     units = select_units(entry.plan, only)
@@ -64,12 +65,12 @@ def deploy_file(
         kind="deploy",
         entry=entry,
         units=units,
-        target="sandbox" if sandbox else "cloud",
+        target="sandbox" if emulated else "cloud",
         replan=replan,
     )
     run_and_report(request, settings, as_json=as_json)
     if not as_json:
-        _print_after(entry, settings, sandbox)
+        _print_after(entry, settings, emulated)
     return entry
 
 
