@@ -17,7 +17,7 @@ from mlstacks_dagster.errors import (
 from mlstacks_dagster.lifecycle import api
 from mlstacks_dagster.lifecycle.models import UnitJob
 from tests.unit.lifecycle.fake_engine import Wish
-from tests.unit.lifecycle.world import Heard, World, applied
+from tests.unit.lifecycle.world import Heard, World, applied, write_module
 
 
 def failing(verb: str, error: BaseException) -> Callable[[str], None]:
@@ -75,9 +75,13 @@ def test_a_changed_variable_plans_again(world: World) -> None:
 
 
 def test_a_changed_module_plans_again(world: World) -> None:
+    own = write_module(world.folder / "module")
+    definition = world.units[0].definition.model_copy(update={"path": own})
+    world.units[0] = world.units[0].model_copy(update={"definition": definition})
     world.deploy("network")
+    assert world.deploy("network").action == "unchanged"
     world.calls()
-    (world.folder / "catalog" / "network" / "more.tf").write_text("# more\n")
+    (own / "more.tf").write_text("# more\n")
     world.deploy("network")
     assert "plan network" in world.calls()
 

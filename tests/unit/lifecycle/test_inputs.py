@@ -59,6 +59,7 @@ def canonical(values: object) -> str:
 
 
 @given(VARIABLES, VARIABLES)
+@hypothesis_settings(max_examples=60, deadline=None)
 def test_the_hash_differs_exactly_when_the_variables_do(
     first: dict[str, Any], second: dict[str, Any]
 ) -> None:
@@ -67,6 +68,7 @@ def test_the_hash_differs_exactly_when_the_variables_do(
 
 
 @given(VARIABLES)
+@hypothesis_settings(max_examples=40, deadline=None)
 def test_the_hash_does_not_depend_on_the_order_of_keys(values: dict[str, Any]) -> None:
     assert hash_of(values=dict(reversed(values.items()))) == hash_of(values=values)
 

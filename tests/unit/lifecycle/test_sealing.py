@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from mlstacks_dagster.catalog.models import Plan
@@ -38,6 +39,7 @@ def test_a_sealed_plan_holds_neither_names_nor_values(settings: Settings) -> Non
 
 
 @given(st.dictionaries(st.text(min_size=1), st.text(), max_size=4))
+@hypothesis_settings(max_examples=50, deadline=None)
 def test_unsealing_gives_back_what_was_sealed(
     tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]
 ) -> None:

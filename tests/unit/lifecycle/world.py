@@ -40,6 +40,13 @@ from tests.unit.lifecycle.fake_engine import FakeEngine, Wish
 _VARIABLES = ("name", "install", "region", "tags", "vpc", "size", "bucket_name")
 
 
+def write_module(folder: Path) -> Path:
+    """Write a module that declares the variables that are known here."""
+    folder.mkdir(parents=True)
+    (folder / "main.tf").write_text("".join(f'variable "{v}" {{}}\n' for v in _VARIABLES))
+    return folder
+
+
 class Heard:
     """A reporter that remembers."""
 
@@ -61,8 +68,9 @@ class Heard:
 class World:
     """Three units: ``network`` <- ``cluster`` (needs it), ``bucket`` (after the cluster)."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, module: Path) -> None:
         self.folder = folder
+        self.module = module
         stacks = folder / "stacks"
         stacks.mkdir()
         home = folder / "home"
@@ -133,10 +141,7 @@ class World:
         depends_on: tuple[str, ...] = (),
         **definition: Any,
     ) -> PlannedUnit:
-        """Make a planned unit whose module declares the variables that are known here."""
-        module = self.folder / "catalog" / name
-        module.mkdir(parents=True)
-        (module / "main.tf").write_text("".join(f'variable "{v}" {{}}\n' for v in _VARIABLES))
+        """Make a planned unit; all share one module."""
         return PlannedUnit(
             definition=UnitDefinition(
                 name=name,
@@ -144,7 +149,7 @@ class World:
                 description=name,
                 provider="aws",
                 engine="terraform",
-                path=module,
+                path=self.module,
                 **definition,
             ),
             region="eu-north-1",
