@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import dagster as dg
 
 from mlstacks_dagster.lifecycle.files import write_private
+from mlstacks_dagster.lifecycle.locks import hold
 from mlstacks_dagster.settings import Settings
 
 __all__ = ["DAGSTER_YAML", "ensure_dagster_home", "open_instance"]
+
+_MAKING_SECONDS = 120.0
 
 DAGSTER_YAML = """\
 # Written by mlstacks-dagster, and again when a release changes it.
@@ -43,8 +47,27 @@ def ensure_dagster_home(settings: Settings) -> Path:
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """Open our instance; use it as a context manager, so that it is closed."""
-    return dg.DagsterInstance.from_config(str(ensure_dagster_home(settings)))
+    """Open our instance; use it as a context manager, so that it is closed.
+
+    Dagster makes the tables of its SQLite storage when they are first used, and two processes
+    that do so at once fail. So the first of our processes makes them all, and others wait.
+    """
+    home = ensure_dagster_home(settings)
+    made = home / f".storage-made-{dg.__version__}"
+    if not made.exists():
+        who = {"pid": str(os.getpid())}
+        with hold(settings.locks_dir / "dagster-storage.lock", who, timeout=_MAKING_SECONDS):
+            if not made.exists():
+                _make_storage(home)
+                made.touch(mode=0o600)
+    return dg.DagsterInstance.from_config(str(home))
+
+
+def _make_storage(home: Path) -> None:
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        instance.get_runs_count()
+        instance.get_asset_keys()
+        instance.all_instigator_state()
 
 
 def _quoted(path: Path) -> str:
