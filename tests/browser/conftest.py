@@ -28,7 +28,6 @@ SWITCHES = (
     "--disable-sync",
     "--no-first-run",
     "--force-device-scale-factor=1.5",
-    "--window-size=1300,680",
 )
 
 

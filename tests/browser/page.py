@@ -18,7 +18,7 @@ PATIENCE_SECONDS = 300.0
 
 NODES = """return Object.fromEntries([...document.querySelectorAll('[data-tooltip]')]
   .filter(e => e.closest('foreignObject'))
-  .map(e => [e.dataset.tooltip, e.closest('foreignObject').innerText]))"""
+  .map(e => [e.dataset.tooltip, e.closest('foreignObject').textContent]))"""
 EDGES = "return document.querySelectorAll('path[marker-end]').length"
 EDITOR = "[...document.querySelectorAll('.CodeMirror')].at(-1).CodeMirror"
 POST = """const [body, done] = arguments;
@@ -38,6 +38,10 @@ class Page:
         """Go to ``path`` and wait until ``text`` is shown."""
         self._chrome.get(self._url + path)
         self.see(text)
+
+    def size(self, width: int, height: int) -> None:
+        """Give the window a size in CSS pixels, its frame included."""
+        self._chrome.set_window_size(width, height)
 
     def remember(self, **settings: Any) -> None:
         """Set what the UI keeps of a user's choices; it takes effect with the next page."""

@@ -48,6 +48,7 @@ def test_the_demo_is_seen_and_torn_down_in_a_browser(
 def _the_graph_shows_the_plan(page: Page, planned: dict[str, Any]) -> None:
     depends = {unit["unit"]: set(unit["after"]) for unit in planned["units"]}
     assert len(depends) == 6
+    page.size(1300, 680)
     page.open(GRAPH, "Materialize all")
     page.remember(asset_node_facets=["status", "latest-event", "kind-tag"])
     page.click("Hide navigation")
@@ -70,6 +71,7 @@ def _the_graph_shows_the_plan(page: Page, planned: dict[str, Any]) -> None:
 
 
 def _the_run_has_its_log(page: Page, run_id: str) -> None:
+    page.size(1200, 1000)
     page.open(f"/runs/{run_id}", "Success")
     page.see("RUN_SUCCESS", "deploy__quickstart__network")
     page.picture("run")
@@ -106,6 +108,7 @@ def _latest(page: Page) -> dict[str, Any]:
 
 
 def _the_graph_shows_nothing_deployed(page: Page, units: set[str]) -> None:
+    page.size(1300, 680)
     page.open(GRAPH, "Materialize all")
 
     def none_there() -> bool:

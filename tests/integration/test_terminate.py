@@ -7,7 +7,8 @@ import os
 import re
 import signal
 import subprocess
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 from mlstacks_dagster.lifecycle.locks import is_held
 from tests.integration.conftest import Sandbox
 from tests.integration.stacks import write_stack
-from tests.integration.ui import PATIENCE_SECONDS, alive, serving, wait_for, wait_for_end
+from tests.integration.ui import PATIENCE_SECONDS, Ui, alive, serving, stop, wait_for, wait_for_end
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -29,6 +30,8 @@ UNITS = (
     "step_operator_sagemaker",
     "orchestrator_kubernetes",
 )
+SMALL = (("artifact_store", "s3"), ("container_registry", "aws"))
+SMALL_UNITS = ("artifact_store_s3", "container_registry_ecr")
 
 
 def test_a_run_terminated_in_the_ui_leaves_nothing_behind(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -72,8 +75,7 @@ def test_ctrl_c_on_a_deploy_leaves_nothing_behind(sandbox: Sandbox, tmp_path: Pa
         os.killpg(command.pid, signal.SIGINT)
         assert command.wait(PATIENCE_SECONDS) == 1, log.read_text()
     finally:
-        command.kill()
-        command.wait()
+        stop(command)
     assert re.search(r"run \S+ cancelled; run the same command again to go on", log.read_text())
     assert "Traceback" not in log.read_text()
     wait_for_end(started)
@@ -84,40 +86,80 @@ def test_ctrl_c_on_a_deploy_leaves_nothing_behind(sandbox: Sandbox, tmp_path: Pa
 def test_a_deploy_in_the_ui_waits_for_one_of_the_command_line(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    file = write_stack(sandbox.stacks / "s", "shared")
-    keys = [["shared", unit] for unit in UNITS]
+    file = write_stack(sandbox.stacks / "s", "shared", SMALL)
+    write_stack(sandbox.stacks / "o", "other", SMALL[:1])
     log = tmp_path / "log"
     with serving(sandbox.cli, tmp_path) as ui:
         command = sandbox.cli.start("deploy", "-f", str(file), "--sandbox", "--json", log=log)
         try:
-            terraform = _in_the_middle(sandbox)
-            terraform.suspend()
-            try:
-                given_up = ui.launch("deploy", keys)
-                waits = "that works on stack shared"
-                wait_for(lambda: waits in ui.log(given_up), "word of the wait")
-                assert command.poll() is None
+            with _suspended(sandbox.home):
+                keys = [["shared", unit] for unit in SMALL_UNITS]
+                given_up, second = ui.launch("deploy", keys), ui.launch("deploy", keys)
+                # Once a run that was queued later has ended, the queue has looked at the others.
+                assert ui.ended(ui.launch("deploy", [["other", SMALL_UNITS[0]]])) == "SUCCESS"
+                assert ui.run(second)["status"] == ui.run(given_up)["status"] == "QUEUED"
                 ui.terminate(given_up)
                 assert ui.ended(given_up) == "CANCELED"
-                second = ui.launch("deploy", keys)
-                wait_for(lambda: waits in ui.log(second), "word of the second wait")
                 assert command.poll() is None
-            finally:
-                terraform.resume()
             assert command.wait(PATIENCE_SECONDS) == 0, log.read_text()
         finally:
-            command.kill()
-            command.wait()
-        first = re.search(r"waiting for run (\S+)", ui.log(second))
-        assert first
+            stop(command)
         assert ui.ended(second) == "SUCCESS"
         assert not ui.run(given_up)["stepStats"]
-        done = ui.run(first.group(1))["stepStats"]
-        later = ui.run(second)["stepStats"]
-        assert len(done) == len(later) == len(UNITS)
-        assert max(s["endTime"] for s in done) <= min(s["startTime"] for s in later), "overlap"
-        assert f'"run_id": "{first.group(1)}"' in log.read_text()
-    sandbox.cli.run("destroy", "shared", "-y")
+        found = re.search(r'"run_id": "(\S+)"', log.read_text())
+        assert found
+        _one_after_the_other(ui, found.group(1), second)
+
+
+def test_a_deploy_of_the_command_line_waits_for_one_in_the_ui(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    file = write_stack(sandbox.stacks / "s", "shared", SMALL)
+    log = tmp_path / "log"
+    with serving(sandbox.cli, tmp_path) as ui:
+        first = ui.launch("deploy", [["shared", unit] for unit in SMALL_UNITS])
+        with _suspended(sandbox.home):
+            command = sandbox.cli.start("deploy", "-f", str(file), "--sandbox", "--json", log=log)
+            said = re.compile(rf"waiting for run {first} .*that works on stack shared")
+            try:
+                wait_for(lambda: said.search(log.read_text()), "word of the wait")
+                assert command.poll() is None
+            except BaseException:
+                command.kill()
+                raise
+        try:
+            assert command.wait(PATIENCE_SECONDS) == 0, log.read_text()
+        finally:
+            stop(command)
+        assert ui.ended(first) == "SUCCESS"
+        found = re.search(r'"run_id": "(\S+)"', log.read_text())
+        assert found
+        _one_after_the_other(ui, first, found.group(1))
+
+
+@contextmanager
+def _suspended(home: Path) -> Iterator[None]:
+    """Hold a Terraform of the stack that is being deployed still while the block runs."""
+
+    def suspend() -> psutil.Process | None:
+        terraform = _terraform(home, "*", ("init", "plan", "apply"))
+        if terraform is not None:
+            with suppress(psutil.NoSuchProcess):
+                terraform.suspend()
+                return terraform
+        return None
+
+    terraform = wait_for(suspend, "a Terraform to hold still")
+    try:
+        yield
+    finally:
+        terraform.resume()
+
+
+def _one_after_the_other(ui: Ui, first: str, second: str) -> None:
+    done, later = ui.run(first)["stepStats"], ui.run(second)["stepStats"]
+    assert len(done) == len(later) == len(SMALL_UNITS)
+    assert max(step["endTime"] for step in done) <= min(step["startTime"] for step in later)
 
 
 def _in_the_middle(sandbox: Sandbox) -> psutil.Process:
@@ -127,16 +169,17 @@ def _in_the_middle(sandbox: Sandbox) -> psutil.Process:
     def found() -> psutil.Process | None:
         if len(sandbox.account.client("ec2").describe_vpcs()["Vpcs"]) == vpcs:
             return None
-        return _terraform(sandbox.home)
+        return _terraform(sandbox.home, "network", ("apply",))
 
     return wait_for(found, "Terraform at work on the network")
 
 
-def _terraform(home: Path) -> psutil.Process | None:
-    for record in home.glob("work/*/network/child.json"):
-        with suppress(OSError, ValueError, KeyError, psutil.NoSuchProcess):
+def _terraform(home: Path, unit: str, verbs: tuple[str, ...]) -> psutil.Process | None:
+    """Return the Terraform that works on ``unit`` now, if it does one of ``verbs``."""
+    for record in home.glob(f"work/*/{unit}/child.json"):
+        with suppress(OSError, ValueError, psutil.NoSuchProcess):
             found = json.loads(record.read_text())
-            if found["verb"] == "apply" and found["pid"]:
+            if found["verb"] in verbs and found["pid"]:
                 return psutil.Process(found["pid"])
     return None
 

@@ -9,7 +9,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +17,16 @@ import psutil
 
 from tests.integration.stacks import Cli
 
-__all__ = ["ENDED", "PATIENCE_SECONDS", "Ui", "alive", "serving", "wait_for", "wait_for_end"]
+__all__ = [
+    "ENDED",
+    "PATIENCE_SECONDS",
+    "Ui",
+    "alive",
+    "serving",
+    "stop",
+    "wait_for",
+    "wait_for_end",
+]
 
 ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 PATIENCE_SECONDS = 400.0
@@ -62,6 +71,7 @@ class Ui:
             "repositoryName": "__repository__",
             "jobName": job,
             "assetSelection": [{"path": key} for key in keys],
+            "assetCheckSelection": [],
         }
         params = {"selector": selector, "runConfigData": config or {}}
         answer = self.post(LAUNCH, p=params)["launchRun"]
@@ -103,19 +113,19 @@ def serving(cli: Cli, folder: Path, **env: str) -> Iterator[Ui]:
         found = re.search(r"http://127\.0\.0\.1:\d+", log.read_text())
         return found and found.group()
 
-    services: set[psutil.Process] = set()
     try:
         ui = Ui(wait_for(url, "the UI's address"), psutil.Process(process.pid))
-        services = ui.processes()
-        assert services
         yield ui
     finally:
-        _end(process)
-    wait_for_end(services)
+        family = psutil.Process(process.pid).children(recursive=True)
+        stop(process)
+        wait_for_end(family)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGINT)
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Interrupt a command if it still runs, and wait for its end."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
     try:
         process.wait(PATIENCE_SECONDS)
     except subprocess.TimeoutExpired:
@@ -146,8 +156,13 @@ def wait_for(condition: Callable[[], T | None], what: str, seconds: float = PATI
 
 
 def wait_for_end(processes: Iterable[psutil.Process]) -> None:
-    """Wait until none of them does anything any more."""
+    """Wait until none of them does anything any more; end what does even so, and fail."""
+    processes = list(processes)
     deadline = time.monotonic() + END_SECONDS
     while left := alive(processes):
-        assert time.monotonic() < deadline, "still running:\n" + "\n".join(left)
+        if time.monotonic() > deadline:
+            for process in processes:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            raise AssertionError("still running:\n" + "\n".join(left))
         time.sleep(0.2)
