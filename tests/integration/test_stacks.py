@@ -83,7 +83,23 @@ def test_destroy_empties_what_is_full_and_respects_the_order(sandbox: Sandbox) -
     s3.create_multipart_upload(Bucket=bucket, Key="half")
     repository = outputs["container_registry_ecr.repository_name"]
     for number in range(3):
-        manifest = {"schemaVersion": 2, "config": {"digest": f"sha256:{number:064x}"}}
+        docker = "application/vnd.docker"
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": f"{docker}.distribution.manifest.v2+json",
+            "config": {
+                "mediaType": f"{docker}.container.image.v1+json",
+                "size": 1,
+                "digest": f"sha256:{number:064x}",
+            },
+            "layers": [
+                {
+                    "mediaType": f"{docker}.image.rootfs.diff.tar.gzip",
+                    "size": 1,
+                    "digest": f"sha256:{number + 9:064x}",
+                }
+            ],
+        }
         ecr.put_image(
             repositoryName=repository, imageManifest=json.dumps(manifest), imageTag=str(number)
         )
