@@ -16,7 +16,13 @@ from mlstacks_dagster.spec.models import Stack
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 
-ABSENT = object()
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "absent"  # the same in each worker, since test names are made of it
+
+
+ABSENT = _Absent()
 
 
 def settings(**changes: Any) -> Settings:
