@@ -27,7 +27,7 @@ RUNS = """{ runsOrError(limit: 50) { ... on Runs { results { runId status jobNam
 
 
 def test_the_demo_is_seen_and_torn_down_in_a_browser(
-    sandbox: Sandbox, browser: Callable[[str], Page], tmp_path: Path
+    browser: Callable[[str], Page], sandbox: Sandbox, tmp_path: Path
 ) -> None:
     show = {"MLSTACKS_STACKS_DIR": str(EXAMPLES)}
     empty = sandbox.account.everything()
