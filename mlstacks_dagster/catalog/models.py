@@ -15,15 +15,19 @@ from mlstacks_dagster.spec.models import StackOptions
 
 __all__ = [
     "Binding",
+    "ChartReference",
     "ComponentKind",
     "ConfigKey",
     "EmptyBefore",
     "Export",
+    "HelmRelease",
     "Plan",
     "PlannedUnit",
     "Provision",
     "Requirement",
+    "SecretKey",
     "Teardown",
+    "UnitSecret",
     "UnitDefinition",
 ]
 
@@ -59,8 +63,10 @@ class Provision(_Model):
 class ConfigKey(_Model):
     """A key of ``metadata.config``.
 
-    ``variable`` is the input variable it sets (for Helm later: the chart value's path);
-    ``rule`` names a check of ``spec.rules`` that knows what the cloud would refuse.
+    ``variable`` is what it sets: an input variable of the module; for Helm the path of a chart
+    value (``a.b``; a dot inside a key is written ``\\.``), ``$namespace`` or
+    ``$secret.<name>.<key>``. ``rule`` names a check of ``spec.rules`` that knows what the cloud
+    would refuse.
     """
 
     variable: str
@@ -76,6 +82,65 @@ class Export(_Model):
 
     flavor: str
     configuration: dict[str, str] = Field(default_factory=dict)
+
+
+class ChartReference(_Model):
+    """A published chart, pinned.
+
+    ``repository`` is ``oci://registry/folder`` or the URL of a chart repository; ``digest`` the
+    SHA-256 of the archive (``sha256:...``) where it is known.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    repository: str = Field(pattern=r"^(oci|https)://[^\s@]+$")
+    version: str = Field(pattern=r"^v?\d+\.\d+\.\d+[A-Za-z0-9.+-]*$")
+    app_version: str
+    license: str
+    digest: str | None = Field(default=None, pattern=r"^sha256:[0-9a-f]{64}$")
+
+
+class SecretKey(_Model):
+    """One key of a Secret: ``value``, or a random text of ``generate`` characters.
+
+    What the user gives (``$secret.<name>.<key>``) replaces either. ``optional`` keys without a
+    value are left out.
+    """
+
+    generate: int | None = Field(default=None, ge=16, le=128)
+    value: str | None = None
+    optional: bool = False
+
+
+class UnitSecret(_Model):
+    """A Kubernetes Secret that is made before the release; charts get its name only."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    keys: dict[str, SecretKey]
+
+
+class HelmRelease(_Model):
+    """How a unit becomes a Helm release.
+
+    ``chart`` is a published chart, or the folder of a chart of our own, relative to the unit's.
+    ``fill`` maps chart values to what the program knows: ``name``, ``stack``, ``install``,
+    ``region``, ``tags``, ``tags_csv``, ``marks``, ``namespace``, ``release``. ``outputs`` are
+    texts in which ``{namespace}``, ``{release}``, ``{stack}``, ``{region}``, ``{load_balancer}``
+    (of the Service ``load_balancer``), ``{value:<path>}`` and ``{secret:<name>/<key>}`` are
+    filled in; one with a secret is sensitive. ``crd_groups`` are API groups whose definitions
+    the release owns: such releases take turns on a cluster. ``exposes`` names Services of type
+    LoadBalancer and Ingresses that may be reached from outside.
+    """
+
+    chart: ChartReference | str = "."
+    release: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,52}$")
+    namespace: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    timeout_seconds: int = Field(default=600, ge=30, le=3600)
+    fill: dict[str, str] = Field(default_factory=dict)
+    secrets: tuple[UnitSecret, ...] = ()
+    outputs: dict[str, str] = Field(default_factory=dict)
+    load_balancer: str | None = None
+    crd_groups: tuple[str, ...] = ()
+    exposes: tuple[str, ...] = ()
 
 
 class EmptyBefore(_Model):
@@ -105,6 +170,7 @@ class UnitDefinition(_Model):
     provides: tuple[Provision, ...] = ()
     config: dict[str, ConfigKey] = Field(default_factory=dict)
     export: Export | None = None
+    helm: HelmRelease | None = None
     teardown: Teardown = Teardown()
     leftovers: tuple[str, ...] = ()
     cost_note: str = ""
