@@ -12,8 +12,8 @@ from typing import Any
 from mlstacks_dagster.catalog.discovery import Catalog
 from mlstacks_dagster.catalog.models import UnitDefinition
 from mlstacks_dagster.catalog.selection import Selection
-from mlstacks_dagster.catalog.typecheck import check_type
-from mlstacks_dagster.catalog.variables import Variable, module_variables
+from mlstacks_dagster.catalog.unit_inputs import UnitInput, unit_input
+from mlstacks_dagster.catalog.variables import module_variables
 from mlstacks_dagster.errors import Problem
 from mlstacks_dagster.spec.matrix import COMMON_CONFIG_KEYS
 from mlstacks_dagster.spec.models import Component, Stack
@@ -131,20 +131,23 @@ def _assign(
     problems: list[Problem],
 ) -> None:
     setting = unit.config[given.key]
-    variables = module_variables(unit.path) if unit.engine == "terraform" else {}
-    variable = variables.get(setting.variable, Variable(setting.variable))
+    taken = unit_input(unit, setting.variable)
+    if taken is None:
+        return  # discovery has refused such a unit
     before = assigned.setdefault(setting.variable, given)
     if before.value != given.value:
-        problems.append(_conflict(unit.name, given, before, show=not variable.sensitive))
-    elif why := _refusal(given.value, variable, setting.rule):
+        problems.append(_conflict(unit.name, given, before, show=not taken.sensitive))
+    elif why := _refusal(given.value, taken, setting.rule):
         problems.append(given.problem(f"{given.key}: {why}", setting.description))
 
 
-def _refusal(value: object, variable: Variable, rule: str | None) -> str | None:
-    why = check_type(value, variable.type)
+def _refusal(value: object, taken: UnitInput, rule: str | None) -> str | None:
+    if value is None:
+        return "has no value"
+    why = taken.why_not(value)
     if why is None:
         return RULES[rule].check(value) if rule is not None else None
-    return f"must be of type {variable.type}" if variable.sensitive else why
+    return f"must be of type {taken.type}" if taken.sensitive else why
 
 
 def _conflict(who: str, given: Assignment, before: Assignment, *, show: bool) -> Problem:

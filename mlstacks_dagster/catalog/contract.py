@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from mlstacks_dagster.catalog.helm_contract import check_release
 from mlstacks_dagster.catalog.models import Requirement, UnitDefinition
 from mlstacks_dagster.catalog.unit_file import UNIT_FILE, unit_source
 from mlstacks_dagster.catalog.variables import Variable, module_outputs, module_variables
@@ -36,7 +37,10 @@ def check_unit(unit: UnitDefinition) -> tuple[Problem, ...]:
     if unit.engine == "terraform":
         variables = module_variables(unit.path)
         findings += _check_inputs(unit, variables.values())
-        findings += _check_outputs(unit, tuple(module_outputs(unit.path)))
+        findings += _check_outputs(unit, tuple(module_outputs(unit.path)), "module")
+    else:
+        findings += check_release(unit)
+        findings += _check_outputs(unit, tuple(unit.helm.outputs if unit.helm else ()), "release")
     if not findings:
         return ()
     source = unit_source(unit)
@@ -74,6 +78,8 @@ def placeholders(template: str) -> tuple[str, ...]:
 def _check_file(unit: UnitDefinition) -> Iterator[_Finding]:
     if unit.path.name != unit.name:
         yield ("name",), f"the folder is {unit.path.name}, the unit {unit.name}", "name them alike"
+    if unit.helm and unit.engine != "helm":
+        yield ("helm",), "only a unit with engine: helm has this", "remove helm:"
     if unit.export and not unit.component:
         yield ("export",), "only a component has an export", "add component: or remove export:"
     for key, setting in unit.config.items():
@@ -129,10 +135,10 @@ def _binds(
             yield index, requirement, name
 
 
-def _check_outputs(unit: UnitDefinition, outputs: Sequence[str]) -> Iterator[_Finding]:
+def _check_outputs(unit: UnitDefinition, outputs: Sequence[str], what: str) -> Iterator[_Finding]:
     for where, name in _used_outputs(unit):
         if name not in outputs:
-            yield where, f"the module has no output {name}", did_you_mean(name, outputs)
+            yield where, f"the {what} has no output {name}", did_you_mean(name, outputs)
 
 
 def _used_outputs(unit: UnitDefinition) -> Iterator[tuple[tuple[str | int, ...], str]]:

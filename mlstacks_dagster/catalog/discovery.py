@@ -12,13 +12,15 @@ from pathlib import Path
 
 from mlstacks_dagster.catalog.contract import check_catalog, check_unit
 from mlstacks_dagster.catalog.models import UnitDefinition
-from mlstacks_dagster.catalog.unit_file import UNIT_FILE, catalog_error, load_unit
+from mlstacks_dagster.catalog.unit_file import UNIT_FILE, catalog_error, load_units
 from mlstacks_dagster.errors import CatalogError, Problem
 from mlstacks_dagster.settings import Settings, data_root
 
 __all__ = ["ENTRY_POINT_GROUP", "Catalog", "load_catalog", "own_roots", "read_catalog"]
 
 ENTRY_POINT_GROUP = "mlstacks_dagster.catalog"
+
+_READ = frozenset({UNIT_FILE, "Chart.yaml", "values.yaml", "values.schema.json"})
 
 _Stamps = tuple[tuple[str, int, int], ...]  # name, time of change and size of each file
 
@@ -96,13 +98,13 @@ def _load(stamps: tuple[tuple[str, _Stamps], ...]) -> Catalog:
     problems: list[str] = []
     for folder, _ in stamps:
         try:
-            unit = load_unit(Path(folder, UNIT_FILE))
-            found = check_unit(unit)
+            loaded = load_units(Path(folder, UNIT_FILE))
+            found = [problem for unit in loaded for problem in check_unit(unit)]
         except CatalogError as error:
             problems.append(error.message)
         else:
-            units.append(unit)
-            problems += map(str, found)
+            units += loaded
+            problems += dict.fromkeys(map(str, found))
     units.sort(key=lambda unit: (unit.provider, unit.name))
     problems += map(str, check_catalog(units))
     if problems:
@@ -158,7 +160,7 @@ def _unit_folders(folder: str) -> Iterator[tuple[str, _Stamps]]:
     try:
         with os.scandir(folder) as entries:
             found = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
-        stats = [(e.name, e.stat()) for e in found if e.name == UNIT_FILE or e.name[-3:] == ".tf"]
+        stats = [(e.name, e.stat()) for e in found if e.name in _READ or e.name[-3:] == ".tf"]
     except OSError as error:
         raise catalog_error([Problem(f"can't read the folder: {error}", Path(folder))]) from None
     if any(name == UNIT_FILE for name, _ in stats):

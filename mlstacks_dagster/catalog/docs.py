@@ -12,7 +12,7 @@ from typing import Any
 
 from mlstacks_dagster.catalog.discovery import Catalog, own_roots, read_catalog
 from mlstacks_dagster.catalog.models import Requirement, UnitDefinition
-from mlstacks_dagster.catalog.schema import stack_schema, unit_schema, unit_variables
+from mlstacks_dagster.catalog.schema import stack_schema, unit_schema, unit_settings
 from mlstacks_dagster.catalog.selection import hard_closure
 
 __all__ = ["catalog_markdown", "generated_files", "stack_schema", "unit_schema", "write_generated"]
@@ -116,10 +116,10 @@ def _edges(word: str, requirements: Sequence[Requirement]) -> Iterator[str]:
 
 
 def _config_rows(unit: UnitDefinition) -> Iterator[tuple[str, ...]]:
-    for key, (setting, variable) in unit_variables(unit).items():
-        default = "" if variable.default is None else f"`{json.dumps(variable.default)}`"
-        meaning = setting.description or variable.description
-        yield f"`{key}`", f"`{variable.type}`", default, _line(meaning)
+    for key, (setting, taken) in unit_settings(unit).items():
+        default = "" if taken.default is None else f"`{json.dumps(taken.default)}`"
+        meaning = setting.description or taken.description
+        yield f"`{key}`", f"`{taken.type}`", default, _line(meaning)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

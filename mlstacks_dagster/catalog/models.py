@@ -27,8 +27,8 @@ __all__ = [
     "Requirement",
     "SecretKey",
     "Teardown",
-    "UnitSecret",
     "UnitDefinition",
+    "UnitSecret",
 ]
 
 
@@ -189,7 +189,8 @@ class PlannedUnit(_Model):
     """A unit in a plan: its definition with everything the stack says about it.
 
     ``depends_on`` names the units that come first; ``variables`` are input values as the
-    module declares them; ``environment`` reaches the unit's process.
+    module declares them, for Helm by value path; ``environment`` reaches the unit's process;
+    ``secrets`` are values that the user gives for keys of Secrets, by ``<name>.<key>``.
     """
 
     definition: UnitDefinition
@@ -198,6 +199,7 @@ class PlannedUnit(_Model):
     variables: dict[str, Any] = Field(default_factory=dict)
     tags: dict[str, str] = Field(default_factory=dict)
     environment: dict[str, str] = Field(default_factory=dict)
+    secrets: dict[str, str] = Field(default_factory=dict)
     bindings: tuple[Binding, ...] = ()
     depends_on: tuple[str, ...] = ()
     source: Path | None = Field(default=None, description="component file, if there is one")

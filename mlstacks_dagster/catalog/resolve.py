@@ -8,6 +8,7 @@ from mlstacks_dagster.catalog.config import assign_config, zenml_version
 from mlstacks_dagster.catalog.discovery import Catalog
 from mlstacks_dagster.catalog.models import Plan, PlannedUnit
 from mlstacks_dagster.catalog.selection import Selection, select
+from mlstacks_dagster.catalog.unit_inputs import SECRET
 from mlstacks_dagster.errors import Problem, SpecError
 from mlstacks_dagster.spec.models import Provider, Stack
 
@@ -77,11 +78,13 @@ def _planned(
 ) -> PlannedUnit:
     component = selection.owners.get(name)
     edges = selection.into(name)
+    secrets = {n.removeprefix(SECRET): v for n, v in values.items() if n.startswith(SECRET)}
     return PlannedUnit(
         definition=selection.units[name],
         component_name=component.name if component else None,
         region=(component.region if component else None) or region,
-        variables=values,
+        variables={n: v for n, v in values.items() if not n.startswith(SECRET)},
+        secrets=secrets,
         tags={**stack.tags, **(component.tags if component else {})},
         environment=dict(component.environment) if component else {},
         bindings=tuple(binding for edge in edges for binding in edge.bindings),

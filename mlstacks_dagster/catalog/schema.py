@@ -8,9 +8,9 @@ from typing import Any
 from mlstacks_dagster.catalog.discovery import Catalog
 from mlstacks_dagster.catalog.models import ConfigKey, UnitDefinition
 from mlstacks_dagster.catalog.typecheck import TypeNode
-from mlstacks_dagster.catalog.variables import Variable, module_variables
+from mlstacks_dagster.catalog.unit_inputs import UnitInput, unit_input
 
-__all__ = ["stack_schema", "unit_schema", "unit_variables"]
+__all__ = ["stack_schema", "unit_schema", "unit_settings"]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NAME = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$"}
@@ -46,16 +46,20 @@ def unit_schema() -> _Schema:
     schema = UnitDefinition.model_json_schema()
     del schema["properties"]["path"]
     schema["required"].remove("path")
+    provider = schema["properties"]["provider"]
+    several = {"type": "array", "items": {"enum": provider["enum"]}, "minItems": 1}
+    schema["properties"]["provider"] = {"anyOf": [{"enum": provider["enum"]}, several]}
     return {"$schema": _DIALECT, **schema, "title": "unit.yaml of mlstacks-dagster"}
 
 
-def unit_variables(unit: UnitDefinition) -> dict[str, tuple[ConfigKey, Variable]]:
-    """Return each config key of a unit, sorted, with the variable that it sets."""
-    variables = module_variables(unit.path)
-    return {
-        key: (setting, variables.get(setting.variable, Variable(setting.variable)))
-        for key, setting in sorted(unit.config.items())
-    }
+def unit_settings(unit: UnitDefinition) -> dict[str, tuple[ConfigKey, UnitInput]]:
+    """Return each config key of a unit, sorted, with the input that it sets."""
+    found: dict[str, tuple[ConfigKey, UnitInput]] = {}
+    for key, setting in sorted(unit.config.items()):
+        taken = unit_input(unit, setting.variable)
+        if taken is not None:
+            found[key] = (setting, taken)
+    return found
 
 
 def _closed(properties: _Schema, required: Iterable[str]) -> _Schema:
@@ -203,13 +207,14 @@ def _base(catalog: Catalog, provider: str) -> _Schema:
 
 def _keys(unit: UnitDefinition, *, shared: bool) -> _Schema:
     found: _Schema = {}
-    for key, (setting, variable) in unit_variables(unit).items():
-        text = setting.description or variable.description
+    for key, (setting, taken) in unit_settings(unit).items():
+        text = setting.description or taken.description
         if shared:
             text = f"{text} (of {unit.name}, shared by the stack)".strip()
-        found[key] = {**_type(variable.type), "description": text}
-        if variable.default is not None and not variable.sensitive:
-            found[key]["default"] = variable.default
+        known = taken.schema if taken.node is None else _type(taken.node)
+        found[key] = {**(known or {}), "description": text}
+        if taken.default is not None and not taken.sensitive:
+            found[key]["default"] = taken.default
     return found
 
 

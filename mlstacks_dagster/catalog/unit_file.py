@@ -9,21 +9,25 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from mlstacks_dagster.catalog.models import (
+    ChartReference,
     ComponentKind,
     ConfigKey,
     EmptyBefore,
     Export,
+    HelmRelease,
     Provision,
     Requirement,
+    SecretKey,
     Teardown,
     UnitDefinition,
+    UnitSecret,
 )
 from mlstacks_dagster.errors import CatalogError, Problem, SpecError
 from mlstacks_dagster.spec.models import Source
 from mlstacks_dagster.spec.suggest import did_you_mean
 from mlstacks_dagster.spec.yaml_source import load_yaml
 
-__all__ = ["UNIT_FILE", "catalog_error", "load_unit", "unit_source"]
+__all__ = ["UNIT_FILE", "catalog_error", "load_units", "unit_source"]
 
 UNIT_FILE = "unit.yaml"
 
@@ -36,25 +40,36 @@ _MODELS: dict[str, type[BaseModel]] = {
     "export": Export,
     "teardown": Teardown,
     "empty": EmptyBefore,
+    "helm": HelmRelease,
+    "chart": ChartReference,
+    "secrets": UnitSecret,
+    "keys": SecretKey,
 }
 
 
-def load_unit(file: Path) -> UnitDefinition:
-    """Return the unit that ``file`` defines; raises :class:`CatalogError` with every finding."""
+def load_units(file: Path) -> tuple[UnitDefinition, ...]:
+    """Return the units that ``file`` defines: one for each provider that it names.
+
+    Raises :class:`CatalogError` with every finding.
+    """
     data, source = _read(file)
     problems = [
         source.problem(f"unknown key {key}", key, remedy="discovery sets it; remove the line")
         for key in ("path",)
         if key in data
     ]
-    try:
-        unit = UnitDefinition(**{**data, "path": source.file.parent})
-    except ValidationError as error:
-        problems += [_problem(source, dict(item)) for item in error.errors()]
-    else:
-        if not problems:
-            return unit
-    raise catalog_error(problems)
+    given = data.get("provider")
+    providers = given if isinstance(given, list) and given else [given]
+    units: list[UnitDefinition] = []
+    for provider in providers:
+        known = data if provider is None else {**data, "provider": provider}
+        try:
+            units.append(UnitDefinition(**{**known, "path": source.file.parent}))
+        except ValidationError as error:
+            problems += [_problem(source, dict(item)) for item in error.errors()]
+    if problems:
+        raise catalog_error(list(dict.fromkeys(problems)))
+    return tuple(units)
 
 
 def unit_source(unit: UnitDefinition) -> Source:

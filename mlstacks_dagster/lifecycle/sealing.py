@@ -1,6 +1,6 @@
-"""Keep the values of ``environment_variables`` out of plans that others store.
+"""Keep environment variables and passwords that users give out of plans that others store.
 
-Dagster and the ledger keep plans; a plan may name credentials in a unit's environment. Sealing
+Dagster and the ledger keep plans; a plan may name credentials of both kinds. Sealing
 moves the values into a file that only its owner can read and leaves a reference in the plan. The
 reference is keyed with a random secret of this installation, so it tells nothing of the values,
 and the same values get the same reference.
@@ -28,8 +28,8 @@ _REFERENCE = "@sealed"
 
 
 def seal(plan: Plan, settings: Settings) -> Plan:
-    """Return ``plan`` with every unit's environment replaced by a reference to a private file."""
-    if not any(unit.environment and _REFERENCE not in unit.environment for unit in plan.units):
+    """Return ``plan`` with the values replaced by references to private files."""
+    if not any(_open(values) for unit in plan.units for values in _sealable(unit)):
         return plan
     key = _key(settings)
     return plan.model_copy(
@@ -37,34 +37,47 @@ def seal(plan: Plan, settings: Settings) -> Plan:
     )
 
 
-def unseal(environment: dict[str, str], settings: Settings) -> dict[str, str]:
-    """Return the values behind a sealed environment; an unsealed one is returned as it is.
+def unseal(values: dict[str, str], settings: Settings) -> dict[str, str]:
+    """Return the values behind sealed ones; unsealed ones are returned as they are.
 
     Raises :class:`StateError` when the private file is gone.
     """
-    reference = environment.get(_REFERENCE)
+    reference = values.get(_REFERENCE)
     if reference is None:
-        return environment
+        return values
     path = _folder(settings) / f"{reference}.json"
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise StateError(
-            f"the sealed environment variables {path} can't be read: {error}",
+            f"the sealed values in {path} can't be read: {error}",
             remedy="deploy from the stack file again; it seals them anew",
         ) from error
     return {str(name): str(value) for name, value in found.items()}
 
 
+def _sealable(unit: PlannedUnit) -> tuple[dict[str, str], dict[str, str]]:
+    return unit.environment, unit.secrets
+
+
+def _open(values: dict[str, str]) -> bool:
+    return bool(values) and _REFERENCE not in values
+
+
 def _sealed(unit: PlannedUnit, key: bytes, settings: Settings) -> PlannedUnit:
-    if not unit.environment or _REFERENCE in unit.environment:
-        return unit
-    text = json.dumps(unit.environment, sort_keys=True)
+    environment, given = (_reference(values, key, settings) for values in _sealable(unit))
+    return unit.model_copy(update={"environment": environment, "secrets": given})
+
+
+def _reference(values: dict[str, str], key: bytes, settings: Settings) -> dict[str, str]:
+    if not _open(values):
+        return values
+    text = json.dumps(values, sort_keys=True)
     reference = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:32]
     path = _folder(settings) / f"{reference}.json"
     if not path.exists():
         write_private(path, text)
-    return unit.model_copy(update={"environment": {_REFERENCE: reference}})
+    return {_REFERENCE: reference}
 
 
 def _folder(settings: Settings) -> Path:

@@ -14,7 +14,7 @@ from mlstacks_dagster.catalog.docs import (
     unit_schema,
     write_generated,
 )
-from mlstacks_dagster.catalog.unit_file import load_unit
+from mlstacks_dagster.catalog.unit_file import load_units
 from mlstacks_dagster.settings import data_root
 from tests.unit.catalog.building import KUBERNETES, S3, Folder, Stacks
 
@@ -108,7 +108,7 @@ def test_the_schema_of_units_accepts_units_and_refuses_unknown_keys(cluster: Fol
         jsonschema.validate(data, unit_schema())
         assert not valid(unit_schema(), {**data, "tilte": "x"})
         assert not valid(unit_schema(), {**data, "path": "/tmp"})
-        assert load_unit(file).name == data["name"]
+        assert load_units(file)[0].name == data["name"]
 
 
 def test_the_page_shows_units_keys_defaults_and_what_comes_in(folder: Folder) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mlstacks_dagster.catalog.contract import check_unit, placeholders
-from mlstacks_dagster.catalog.unit_file import load_unit
+from mlstacks_dagster.catalog.unit_file import load_units
 from mlstacks_dagster.errors import CatalogError
 from tests.unit.catalog.building import Folder
 
@@ -16,7 +16,7 @@ KIND = {"type": "artifact_store", "flavor": "s3"}
 
 def findings(root: Folder, **keys: Any) -> str:
     path = root.unit("thing", **keys)
-    return "\n".join(map(str, check_unit(load_unit(path / "unit.yaml"))))
+    return "\n".join(map(str, check_unit(load_units(path / "unit.yaml")[0])))
 
 
 def test_a_sound_unit_breaks_no_rule(folder: Folder) -> None:
@@ -91,7 +91,7 @@ def test_a_broken_rule_is_named(folder: Folder, keys: dict[str, Any], words: str
 def test_a_module_without_the_common_variables_is_refused(folder: Folder) -> None:
     path = folder.unit("thing")
     (path / "variables.tf").write_text("")
-    found = "\n".join(map(str, check_unit(load_unit(path / "unit.yaml"))))
+    found = "\n".join(map(str, check_unit(load_units(path / "unit.yaml")[0])))
     for name in ("install", "name", "region", "tags"):
         assert f"the module has no variable {name}" in found
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mlstacks_dagster.catalog.unit_file import load_unit
+from mlstacks_dagster.catalog.unit_file import load_units
 from mlstacks_dagster.errors import CatalogError
 
 GOOD = """name: bucket
@@ -29,12 +29,12 @@ def write(folder: Path, text: str) -> Path:
 
 def refusal(folder: Path, text: str) -> str:
     with pytest.raises(CatalogError) as caught:
-        load_unit(write(folder, text))
+        load_units(write(folder, text))
     return str(caught.value)
 
 
 def test_a_unit_is_read_and_knows_its_folder(tmp_path: Path) -> None:
-    unit = load_unit(write(tmp_path, GOOD))
+    (unit,) = load_units(write(tmp_path, GOOD))
     assert (unit.name, unit.path) == ("bucket", tmp_path)
     assert unit.requires[0].bind == {"vpc": "vpc_id"}
 
