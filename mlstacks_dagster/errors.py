@@ -11,6 +11,7 @@
     │   ├── NotOwnedError            something with that name exists and isn't ours
     │   └── StackBusyError           another run works on the stack
     ├── CommandError                 a child process failed
+    │   ├── CommandTimeoutError      it was stopped at its deadline
     │   ├── StateLockedError         somebody else holds the lock of a Terraform state
     │   └── TransientCommandError    the same call may succeed later (throttling, network)
     ├── CommandCancelledError        a child process was interrupted on request
@@ -31,6 +32,7 @@ __all__ = [
     "CatalogError",
     "CommandCancelledError",
     "CommandError",
+    "CommandTimeoutError",
     "InputError",
     "LedgerError",
     "MarksError",
@@ -123,6 +125,10 @@ class CommandError(MlstacksError):
     def __init__(self, message: str, *, returncode: int | None = None, remedy: str = "") -> None:
         super().__init__(message, remedy=remedy)
         self.returncode = returncode
+
+
+class CommandTimeoutError(CommandError):
+    """A child process was stopped since it did not end within its deadline."""
 
 
 class StateLockedError(CommandError):

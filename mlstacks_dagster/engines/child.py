@@ -105,19 +105,20 @@ def start_process(
     *,
     stdout: int,
     stderr: int,
+    stdin: int = subprocess.DEVNULL,
     pass_fds: tuple[int, ...] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own, with nothing to read and private files.
+    """Start a program in a session of its own; the files that it makes are private.
 
-    ``env`` is its whole environment. Raises :class:`ToolNotFoundError` when there is no such
-    program.
+    ``env`` is its whole environment; without ``stdin`` it has nothing to read.
+    Raises :class:`ToolNotFoundError` when there is no such program.
     """
     try:
         return subprocess.Popen(  # noqa: S603 - argv comes from pure functions, never a shell
             argv,
             cwd=cwd,
             env=dict(env),
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,

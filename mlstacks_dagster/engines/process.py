@@ -11,9 +11,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from mlstacks_dagster.engines.process_record import (
     recorded_process,
 )
 from mlstacks_dagster.engines.signals import shielded
-from mlstacks_dagster.errors import CommandCancelledError, CommandError
+from mlstacks_dagster.errors import CommandCancelledError, CommandError, CommandTimeoutError
 
 __all__ = ["Captured", "Command", "OnLine", "Patience", "ProcessRunner", "Settled", "settle"]
 
@@ -45,6 +46,8 @@ class Command:
 
     ``log`` receives standard output and error; ``record`` is where the running child is
     written down; ``verb`` says in it what the child does; ``pass_fds`` stay open in the child.
+    ``stdin`` is what the child reads from standard input. After ``timeout`` seconds it is
+    stopped as by an interrupt.
     """
 
     argv: tuple[str, ...]
@@ -54,6 +57,8 @@ class Command:
     record: Path | None = None
     verb: str = ""
     pass_fds: tuple[int, ...] = ()
+    stdin: bytes | None = field(default=None, repr=False)
+    timeout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -136,14 +141,15 @@ class ProcessRunner:
         interrupts included, is raised again after the child was stopped: one SIGINT, a long
         wait, SIGTERM, SIGKILL. Nothing of the child's process group is alive afterwards. The
         record is removed when the child ended by itself and kept when a signal ended it.
-        Raises :class:`ToolNotFoundError` when the program can't be started.
+        Raises :class:`ToolNotFoundError` when the program can't be started and
+        :class:`CommandTimeoutError` when it was stopped after the command's ``timeout``.
         """
         tail = LogTail(command.log, on_line)
         child: Child | None = None
         try:
             with shielded(redeliver=True):
                 child = self._start(command)
-            self._follow(child, tail)
+            self._follow(child, tail, command.timeout)
         except BaseException:
             if child is not None:
                 with shielded(), suppress(Exception):
@@ -157,14 +163,24 @@ class ProcessRunner:
         return child.returncode
 
     def capture(
-        self, argv: tuple[str, ...], cwd: Path, env: Mapping[str, str], timeout: float = 300.0
+        self,
+        argv: tuple[str, ...],
+        cwd: Path,
+        env: Mapping[str, str],
+        timeout: float = 300.0,
+        *,
+        stdin: bytes | None = None,
     ) -> Captured:
         """Run a command that only reads and return its output.
 
-        It is killed when we are interrupted, or after ``timeout`` seconds, which raises
-        :class:`CommandError`. Raises :class:`ToolNotFoundError` when it can't be started.
+        ``stdin`` is what it reads from standard input. It is killed when we are interrupted,
+        or after ``timeout`` seconds, which raises :class:`CommandError`. Raises
+        :class:`ToolNotFoundError` when it can't be started.
         """
-        process = start_process(argv, cwd, env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        with _input(stdin, cwd) as source:
+            process = start_process(
+                argv, cwd, env, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            )
         try:
             out, err = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -226,14 +242,16 @@ class ProcessRunner:
             if command.record is not None:
                 record.save(command.record)
         try:
-            process = start_process(
-                command.argv,
-                command.cwd,
-                command.env,
-                stdout=log,
-                stderr=log,
-                pass_fds=command.pass_fds,
-            )
+            with _input(command.stdin, command.log.parent) as source:
+                process = start_process(
+                    command.argv,
+                    command.cwd,
+                    command.env,
+                    stdin=source,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=command.pass_fds,
+                )
         except BaseException:
             if command.record is not None:
                 command.record.unlink(missing_ok=True)
@@ -242,9 +260,14 @@ class ProcessRunner:
             os.close(log)
         return Child(process, record, command.record, self._sleep)
 
-    def _follow(self, child: Child, tail: LogTail) -> None:
+    def _follow(self, child: Child, tail: LogTail, timeout: float | None) -> None:
+        deadline = None if timeout is None else self._clock() + timeout
         while not child.ended.wait(TICK_SECONDS):
             tail.poll()
+            if deadline is not None and self._clock() >= deadline:
+                raise CommandTimeoutError(
+                    f"{child.record.verb or child.record.program} did not end within {timeout:g} s"
+                )
             if self._cancelled is not None and self._cancelled():
                 raise CommandCancelledError(
                     f"{child.record.verb or child.record.program} was cancelled"
@@ -297,6 +320,19 @@ class ProcessRunner:
         finally:
             tail.close()
         return True
+
+
+@contextmanager
+def _input(content: bytes | None, folder: Path) -> Iterator[int]:
+    """Yield a file descriptor to read ``content`` from; the file has no name that could stay."""
+    if content is None:
+        yield subprocess.DEVNULL
+        return
+    with tempfile.TemporaryFile(dir=folder) as stream:
+        stream.write(content)
+        stream.flush()
+        stream.seek(0)
+        yield stream.fileno()
 
 
 def settle(record: Path, on_line: OnLine) -> Settled:

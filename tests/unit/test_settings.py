@@ -27,6 +27,8 @@ def test_an_empty_environment_gives_the_defaults(
     assert loaded.ledger_url == f"sqlite:///{loaded.home / 'ledger.db'}"
     assert loaded.catalog_path == ()
     assert loaded.terraform is None
+    assert loaded.helm is None
+    assert loaded.chart_mirror is None
     assert loaded.sandbox is False
     assert loaded.extra_regions == ()
     assert loaded.lock_timeout == 3600.0
@@ -42,6 +44,8 @@ def test_every_variable_sets_its_field(tmp_path: Path) -> None:
             ),
             "MLSTACKS_LEDGER_URL": "postgresql+psycopg://x/y",
             "MLSTACKS_TERRAFORM": str(tmp_path / "tofu"),
+            "MLSTACKS_HELM": str(tmp_path / "helm"),
+            "MLSTACKS_CHART_MIRROR": str(tmp_path / "charts"),
             "MLSTACKS_SANDBOX": "1",
             "MLSTACKS_EXTRA_REGIONS": "mars-1, , venus-2",
             "MLSTACKS_LOCK_TIMEOUT": "1.5",
@@ -53,11 +57,13 @@ def test_every_variable_sets_its_field(tmp_path: Path) -> None:
         catalog_path=(tmp_path / "a", tmp_path / "b"),
         ledger_url="postgresql+psycopg://x/y",
         terraform=tmp_path / "tofu",
+        helm=tmp_path / "helm",
+        chart_mirror=tmp_path / "charts",
         sandbox=True,
         extra_regions=("mars-1", "venus-2"),
         lock_timeout=1.5,
     )
-    assert len(fields(Settings)) == 8, "a new setting needs a line above"
+    assert len(fields(Settings)) == 10, "a new setting needs a line above"
 
 
 def test_the_process_environment_is_the_default(
