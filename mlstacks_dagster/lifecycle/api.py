@@ -18,6 +18,7 @@ from mlstacks_dagster.lifecycle.models import (
 )
 from mlstacks_dagster.lifecycle.session import Session, open_ledger, unit_lock
 from mlstacks_dagster.lifecycle.snapshot import read_stacks
+from mlstacks_dagster.lifecycle.terraform_session import TerraformSession
 from mlstacks_dagster.lifecycle.tools import Tools
 from mlstacks_dagster.settings import Settings
 
@@ -32,7 +33,7 @@ def deploy_unit(
         stack = register(job.plan, job.target, ledger, settings)
         ledger.bump_generation(stack.stack_id, job.run_id)
         with unit_lock(settings, stack.stack_id, job, report):
-            return deploy(Session(job, stack, settings, ledger, report, tools))
+            return deploy(open_session(job, stack, settings, ledger, report, tools))
 
 
 def destroy_unit(
@@ -44,7 +45,7 @@ def destroy_unit(
         if stack is None:
             return DestroyOutcome(stack_id=None, target=job.target, action="never_deployed")
         with unit_lock(settings, stack.stack_id, job, report):
-            return destroy(Session(job, stack, settings, ledger, report, tools))
+            return destroy(open_session(job, stack, settings, ledger, report, tools))
 
 
 def drift_unit(
@@ -56,7 +57,7 @@ def drift_unit(
         if stack is None:
             return DriftOutcome(status="not_deployed")
         with unit_lock(settings, stack.stack_id, job, report):
-            return drift(Session(job, stack, settings, ledger, report, tools))
+            return drift(open_session(job, stack, settings, ledger, report, tools))
 
 
 def register(plan: Plan, target: Target, ledger: Ledger, settings: Settings) -> StackRecord:
@@ -100,3 +101,15 @@ def live_stack(name: str, ledger: Ledger, settings: Settings) -> StackRecord | N
         ledger.abandon_sandbox(live.sandbox_id, "the sandbox was stopped")
         return None
     return live
+
+
+def open_session(
+    job: UnitJob,
+    stack: StackRecord,
+    settings: Settings,
+    ledger: Ledger,
+    report: Reporter,
+    tools: Tools | None = None,
+) -> Session:
+    """Return the session of the engine that runs the job's unit."""
+    return TerraformSession(job, stack, settings, ledger, report, tools)

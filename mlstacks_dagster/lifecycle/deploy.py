@@ -1,20 +1,14 @@
-"""Deploy one unit: intent, plan, recovery, marks, apply, record."""
+"""Deploy one unit: requirements, intent, what the unit's engine does, record."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from mlstacks_dagster.engines.terraform import OutputValue, PlanResult
-from mlstacks_dagster.engines.tf_stage import Workspace
-from mlstacks_dagster.errors import MarksError, RefusedError
-from mlstacks_dagster.ledger.records import Operation, UnitRecord
+from mlstacks_dagster.errors import RefusedError
+from mlstacks_dagster.ledger.records import UnitRecord
 from mlstacks_dagster.lifecycle.export import write_export
 from mlstacks_dagster.lifecycle.inputs import hard_requirements
 from mlstacks_dagster.lifecycle.models import DeployOutcome, ResourceRow
-from mlstacks_dagster.lifecycle.operations import operation, prepare
-from mlstacks_dagster.lifecycle.recover import recover
-from mlstacks_dagster.lifecycle.session import Session
-from mlstacks_dagster.sweep.marks import missing_marks
+from mlstacks_dagster.lifecycle.operations import operation
+from mlstacks_dagster.lifecycle.session import Applied, Session
 
 __all__ = ["deploy"]
 
@@ -31,28 +25,22 @@ def deploy(session: Session) -> DeployOutcome:
         session.ended("unchanged")
         return _unchanged(session, record)
     with operation(session, "deploy", session.input_hash) as current:
-        workspace = prepare(session)
-        plan, imports = _planned(session, workspace, current.record)
-        if plan.has_changes:
-            session.phase("apply")
-            session.engine.apply(workspace, plan, on_event=session.on_event)
-        outputs = session.engine.outputs(workspace)
-        resources = session.rows(workspace)
+        applied = session.apply_unit(current.record)
         current.succeed(
             summary={
-                "add": plan.add,
-                "change": plan.change,
-                "destroy": plan.destroy,
+                "add": applied.add,
+                "change": applied.change,
+                "destroy": applied.destroy,
                 "seconds": round(session.elapsed(), 3),
-                "tool_seconds": round(session.engine.seconds, 3),
+                "tool_seconds": round(session.tool_seconds, 3),
             },
-            outputs={k: v.value for k, v in outputs.items() if not v.sensitive},
-            resources=resources,
+            outputs=applied.outputs,
+            resources=applied.resources,
             module_digest=session.digest,
         )
     write_export(session.settings, session.plan, session.stack, session.ledger)
-    session.ended("done" if plan.has_changes else "unchanged")
-    return _applied(session, plan, tuple(imports), outputs, resources)
+    session.ended("done" if applied.changed else "unchanged")
+    return _applied(session, applied)
 
 
 def _check_requirements(session: Session) -> None:
@@ -69,28 +57,7 @@ def _check_requirements(session: Session) -> None:
 def _is_current(session: Session, record: UnitRecord) -> bool:
     if record.status != "applied" or record.drifted or session.job.replan:
         return False
-    state = session.state_path()
-    return record.input_hash == session.input_hash and (state is None or state.exists())
-
-
-def _planned(
-    session: Session, workspace: Workspace, current: Operation
-) -> tuple[PlanResult, dict[str, str]]:
-    session.phase("plan")
-    plan = session.engine.plan(workspace, on_event=session.on_event)
-    plan, imports = recover(session, workspace, plan, current)
-    lacking = missing_marks(plan.changes, session.marks)
-    if lacking:
-        raise MarksError(
-            f"{session.unit.name}: the plan makes resources without ownership marks:"
-            f" {', '.join(lacking)}",
-            remedy=f"give the provider in {session.unit.definition.path} default_tags = var.tags",
-        )
-    session.report.milestone(
-        f"{session.unit.name}: plan: {plan.add} to add, {plan.change} to change,"
-        f" {plan.destroy} to destroy"
-    )
-    return plan, imports
+    return record.input_hash == session.input_hash and session.is_known()
 
 
 def _unchanged(session: Session, record: UnitRecord) -> DeployOutcome:
@@ -104,40 +71,25 @@ def _unchanged(session: Session, record: UnitRecord) -> DeployOutcome:
             ResourceRow(address=r.address, type=r.type, id=r.resource_id) for r in rows
         ),
         seconds=session.elapsed(),
-        state=_describe_state(session.backend),
+        state=session.location,
     )
 
 
-def _applied(
-    session: Session,
-    plan: PlanResult,
-    recovered: tuple[str, ...],
-    outputs: dict[str, OutputValue],
-    resources: tuple[ResourceRow, ...],
-) -> DeployOutcome:
+def _applied(session: Session, applied: Applied) -> DeployOutcome:
     return DeployOutcome(
         stack_id=session.stack.stack_id,
         target=session.stack.target,
-        action="applied" if plan.has_changes else "unchanged",
-        add=plan.add,
-        change=plan.change,
-        destroy=plan.destroy,
-        recovered=recovered,
-        outputs={k: v.value for k, v in outputs.items() if not v.sensitive},
-        sensitive=tuple(k for k, v in outputs.items() if v.sensitive),
-        resources=resources,
+        action="applied" if applied.changed else "unchanged",
+        add=applied.add,
+        change=applied.change,
+        destroy=applied.destroy,
+        recovered=applied.recovered,
+        outputs=applied.outputs,
+        sensitive=applied.sensitive,
+        resources=applied.resources,
+        release=applied.release,
         seconds=session.elapsed(),
-        tool_seconds=session.engine.seconds,
-        tool=session.engine.tool_name,
-        state=_describe_state(session.backend),
+        tool_seconds=session.tool_seconds,
+        tool=session.tool,
+        state=session.location,
     )
-
-
-def _describe_state(backend: dict[str, Any]) -> str:
-    """Return where a state lies, as people write it: a path or a URL."""
-    kind, block = next(iter(backend.items()))
-    if kind == "local":
-        return str(block["path"])
-    if kind == "gcs":
-        return f"gs://{block['bucket']}/{block['prefix']}"
-    return f"s3://{block['bucket']}/{block['key']}"

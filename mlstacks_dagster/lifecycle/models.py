@@ -82,7 +82,8 @@ class ResourceRow(_Model):
 class DeployOutcome(_Model):
     """What deploying a unit did.
 
-    ``outputs`` leaves out the sensitive ones, whose names are in ``sensitive``;
+    ``outputs`` leaves out the sensitive ones, whose names are in ``sensitive``; ``release``
+    tells of a Helm release (revision, chart, versions, namespace);
     ``seconds`` is the whole, ``tool_seconds`` the time of the tool's own processes.
     """
 
@@ -96,6 +97,7 @@ class DeployOutcome(_Model):
     outputs: dict[str, Any] = Field(default_factory=dict)
     sensitive: tuple[str, ...] = ()
     resources: tuple[ResourceRow, ...] = ()
+    release: dict[str, str] = Field(default_factory=dict)
     seconds: float = 0.0
     tool_seconds: float = 0.0
     tool: str = ""

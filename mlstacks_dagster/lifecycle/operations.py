@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from mlstacks_dagster.engines.tf_stage import Workspace
 from mlstacks_dagster.errors import CommandCancelledError
 from mlstacks_dagster.ledger.records import Operation, ResourceItem
 from mlstacks_dagster.lifecycle.models import ResourceRow
 from mlstacks_dagster.lifecycle.session import Session
 
-__all__ = ["Current", "operation", "prepare"]
+__all__ = ["Current", "operation"]
 
 
 class Current:
@@ -64,11 +63,3 @@ def operation(
     if current.result is None:
         raise AssertionError("an operation must end with succeed()")
     session.ledger.finish(record.id, "ok", **current.result)
-
-
-def prepare(session: Session) -> Workspace:
-    """Stage and initialise the module, after an earlier tool of this unit has ended."""
-    session.phase("init")
-    workspace = session.stage()
-    session.engine.init(workspace, on_event=session.on_event)
-    return workspace

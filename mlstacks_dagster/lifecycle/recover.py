@@ -10,14 +10,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from mlstacks_dagster.engines.terraform import PlannedChange, PlanResult
 from mlstacks_dagster.engines.tf_stage import Workspace
 from mlstacks_dagster.errors import MlstacksError, NotOwnedError
 from mlstacks_dagster.ledger.records import Operation, PlannedItem
-from mlstacks_dagster.lifecycle.session import Session
 from mlstacks_dagster.sweep.contracts import FindResult, Found, Wanted
 from mlstacks_dagster.sweep.find import verdict, wait_until_settled
+
+if TYPE_CHECKING:
+    from mlstacks_dagster.lifecycle.terraform_session import TerraformSession
 
 __all__ = ["recover", "take_back"]
 
@@ -26,7 +29,7 @@ _MAX_PASSES = 8
 
 
 def recover(
-    session: Session, workspace: Workspace, plan: PlanResult, operation: Operation
+    session: TerraformSession, workspace: Workspace, plan: PlanResult, operation: Operation
 ) -> tuple[PlanResult, dict[str, str]]:
     """Plan to import what exists of the plan's creates.
 
@@ -49,7 +52,7 @@ def recover(
 
 
 def take_back(
-    session: Session, workspace: Workspace, plan: PlanResult, operation: Operation
+    session: TerraformSession, workspace: Workspace, plan: PlanResult, operation: Operation
 ) -> dict[str, str]:
     """Return the ids, by address, of what exists of the plan's creates and is ours.
 
@@ -78,7 +81,7 @@ def take_back(
 
 
 def _plan_imports(
-    session: Session,
+    session: TerraformSession,
     workspace: Workspace,
     plan: PlanResult,
     look: Callable[[PlanResult], list[tuple[Wanted, Found]]],
@@ -103,7 +106,9 @@ def _plan_imports(
     )
 
 
-def _worth_a_look(session: Session, plan: PlanResult, operation: Operation) -> list[Wanted]:
+def _worth_a_look(
+    session: TerraformSession, plan: PlanResult, operation: Operation
+) -> list[Wanted]:
     """Return the creates that may exist already; write down those that can't.
 
     A unit that nothing was ever begun for can only collide by a name that the user chose: all
@@ -128,7 +133,7 @@ def _holds(change: PlannedChange, stack_id: str) -> bool:
     return not named or stack_id in json.dumps(named, default=str)
 
 
-def _find(session: Session, workspace: Workspace, wanted: list[Wanted]) -> FindResult:
+def _find(session: TerraformSession, workspace: Workspace, wanted: list[Wanted]) -> FindResult:
     if not wanted:
         return FindResult()
     session.phase("looking for what exists")
@@ -143,7 +148,9 @@ def _find(session: Session, workspace: Workspace, wanted: list[Wanted]) -> FindR
     )
 
 
-def _note(session: Session, operation: Operation, wanted: list[Wanted], result: FindResult) -> None:
+def _note(
+    session: TerraformSession, operation: Operation, wanted: list[Wanted], result: FindResult
+) -> None:
     """Write down what is about to be created, and what was looked for and absent."""
     absent = {*result.absent, *result.waiting}
     session.ledger.planned(
@@ -151,7 +158,7 @@ def _note(session: Session, operation: Operation, wanted: list[Wanted], result: 
     )
 
 
-def _is_ours(session: Session, operation: Operation, want: Wanted, there: Found) -> bool:
+def _is_ours(session: TerraformSession, operation: Operation, want: Wanted, there: Found) -> bool:
     planned = session.ledger.planned_items(session.stack.stack_id, session.unit.name)
     item = planned.get(want.address)
     said = verdict(
@@ -164,7 +171,7 @@ def _is_ours(session: Session, operation: Operation, want: Wanted, there: Found)
     return said == "ours"
 
 
-def _not_ours(session: Session, want: Wanted, there: Found) -> NotOwnedError:
+def _not_ours(session: TerraformSession, want: Wanted, there: Found) -> NotOwnedError:
     return NotOwnedError(
         f"{want.type} {there.import_id!r} exists already and isn't"
         f" {session.stack.name}'s (wanted by {want.address})",

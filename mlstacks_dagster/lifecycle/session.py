@@ -1,37 +1,57 @@
 """One unit at work: its stack, its ledger, its tools, its lock.
 
-A session is what deploy, destroy and drift have in common. Heavy rooms (engines, sweep) are
-made on first use, since a unit that has nothing to do needs none of them.
+A session is what deploy, destroy and drift have in common; what runs the unit is in its
+subclasses. Heavy rooms (engines, sweep) are made on first use, since a unit that has nothing to
+do needs none of them.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 from mlstacks_dagster.catalog.models import Plan, PlannedUnit
 from mlstacks_dagster.engines.environment import tool_environment
-from mlstacks_dagster.engines.redaction import Redactor
 from mlstacks_dagster.engines.tf_events import Event
-from mlstacks_dagster.engines.tf_stage import UnitRequest, Workspace
 from mlstacks_dagster.engines.wiring import Wiring, load_wiring
-from mlstacks_dagster.ledger.records import StackRecord, UnitRecord
+from mlstacks_dagster.ledger.records import Operation, StackRecord, UnitRecord
 from mlstacks_dagster.ledger.store import Ledger
 from mlstacks_dagster.lifecycle import inputs, locks
 from mlstacks_dagster.lifecycle.models import Progress, Reporter, ResourceRow, UnitJob
 from mlstacks_dagster.lifecycle.sealing import unseal
-from mlstacks_dagster.lifecycle.tools import Engine, Tools
+from mlstacks_dagster.lifecycle.tools import Tools
 from mlstacks_dagster.settings import Settings, process_environment
 from mlstacks_dagster.sweep.contracts import FindContext
 
 _COUNTED_PHASES = frozenset({"apply", "destroy"})
 Ending = Literal["done", "unchanged", "failed"]
 
-__all__ = ["Session", "open_ledger", "unit_lock"]
+__all__ = ["Applied", "Session", "open_ledger", "unit_lock"]
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What bringing a unit up did; ``outputs`` holds no secret, ``sensitive`` names them."""
+
+    add: int = 0
+    change: int = 0
+    destroy: int = 0
+    recovered: tuple[str, ...] = ()
+    outputs: dict[str, Any] = field(default_factory=dict)
+    sensitive: tuple[str, ...] = ()
+    resources: tuple[ResourceRow, ...] = ()
+    release: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was done."""
+        return bool(self.add or self.change or self.destroy or self.recovered)
 
 
 @contextmanager
@@ -54,7 +74,7 @@ def unit_lock(settings: Settings, stack_id: str, job: UnitJob, report: Reporter)
         yield
 
 
-class Session:
+class Session(ABC):
     """What working on one unit of a deployed stack needs."""
 
     def __init__(
@@ -100,25 +120,60 @@ class Session:
         """The ownership marks of this unit."""
         return inputs.tags_and_marks(self.unit, self.stack, self.install)[1]
 
-    @cached_property
-    def variables(self) -> dict[str, Any]:
-        """The module's input values, bound outputs of other units included."""
-        return inputs.variables(self.unit, self.stack, self.install, self._output_of)
-
-    @cached_property
-    def backend(self) -> dict[str, Any]:
-        """Terraform's backend block."""
-        return inputs.backend(self.settings, self.stack, self.unit, self.wiring)
-
-    @cached_property
+    @property
+    @abstractmethod
     def digest(self) -> str:
-        """The module's digest."""
-        return inputs.module_digest(self.unit.definition.path)
+        """The digest of the module or chart."""
 
-    @cached_property
+    @property
+    @abstractmethod
     def input_hash(self) -> str:
         """The hash that decides whether there is anything to do."""
-        return inputs.input_hash(self.digest, self.variables, self.backend, self.unit, self.wiring)
+
+    @property
+    @abstractmethod
+    def location(self) -> str:
+        """Where it is written down what exists, as people write it."""
+
+    @property
+    @abstractmethod
+    def tool(self) -> str:
+        """The tool and its version, for people."""
+
+    @property
+    @abstractmethod
+    def tool_seconds(self) -> float:
+        """What the tool's processes took, in seconds."""
+
+    @abstractmethod
+    def is_known(self) -> bool:
+        """Tell whether what exists is still written down where it should be."""
+
+    @abstractmethod
+    def apply_unit(self, operation: Operation) -> Applied:
+        """Bring the unit to what its inputs say."""
+
+    @abstractmethod
+    def remove_unit(self, operation: Operation, *, unclean: bool) -> tuple[ResourceRow, ...]:
+        """Take the unit down; return what is gone.
+
+        ``unclean``: an earlier run was cut off, more may exist than is written down.
+        """
+
+    @abstractmethod
+    def differences(self) -> tuple[str, ...] | None:
+        """Return how the unit differs from what was applied, None when it doesn't."""
+
+    def forget(self) -> None:
+        """Remove the unit's folders."""
+        stack_id, unit = self.stack.stack_id, self.unit.name
+        for folder in (
+            self.settings.work_dir(stack_id, unit),
+            self.settings.state_dir(stack_id, unit),
+        ):
+            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):  # another unit's is there
+                folder.parent.rmdir()
 
     @cached_property
     def environment(self) -> dict[str, str]:
@@ -126,35 +181,9 @@ class Session:
         own = unseal(self.unit.environment, self.settings)
         return tool_environment(process_environment(), own, self.wiring)
 
-    @cached_property
-    def engine(self) -> Engine:
-        """The engine, with its tool found."""
-        return self.tools.engine(self.settings)
-
     def record(self) -> UnitRecord | None:
         """Return the ledger's row of this unit."""
         return self.ledger.unit(self.stack.stack_id, self.unit.name)
-
-    def state_path(self) -> Path | None:
-        """Return the local state file; None when the state is in a bucket."""
-        local = self.backend.get("local")
-        return Path(local["path"]) if local else None
-
-    def stage(self) -> Workspace:
-        """Stage the module's private copy."""
-        return self.engine.stage(
-            UnitRequest(
-                unit=self.unit.name,
-                module=self.unit.definition.path,
-                work_dir=self.settings.work_dir(self.stack.stack_id, self.unit.name),
-                backend=self.backend,
-                variables=self.variables,
-                wiring=self.wiring,
-                environment=self.environment,
-                redactor=Redactor(self._secrets()),
-            ),
-            on_event=self.on_event,
-        )
 
     def phase(self, name: str) -> None:
         """Enter a phase and report it."""
@@ -190,13 +219,6 @@ class Session:
             client_factory=self.tools.client,
         )
 
-    def rows(self, workspace: Workspace) -> tuple[ResourceRow, ...]:
-        """Return the resources in the unit's state."""
-        return tuple(
-            ResourceRow(address=r.address, type=r.type, id=r.id)
-            for r in self.engine.resources(workspace)
-        )
-
     def _progress(self, done: int, total: int) -> Progress:
         return Progress(
             unit=self.unit.name,
@@ -206,13 +228,15 @@ class Session:
             seconds=round(self.elapsed(), 3),
         )
 
-    def _output_of(self, unit: str, output: str) -> Any:
+    def output_of(self, unit: str, output: str) -> Any:
+        """Return another unit's output, None when it isn't deployed."""
         record = self.ledger.unit(self.stack.stack_id, unit)
         if record is None or record.status == "destroyed":
             return None
         return record.outputs.get(output)
 
-    def _secrets(self) -> tuple[str, ...]:
+    def secret_words(self) -> tuple[str, ...]:
+        """Return the values of the environment that must not be shown."""
         env = self.environment
         words = ("SECRET", "TOKEN", "PASSWORD", "KEY")
         return tuple(
