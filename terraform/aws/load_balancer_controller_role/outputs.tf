@@ -1,0 +1,16 @@
+# A controller that starts without its rights gives up on a load balancer for minutes.
+output "role_arn" {
+  description = "ARN of the role; for the service account's annotation eks.amazonaws.com/role-arn."
+  value       = aws_iam_role.this.arn
+
+  depends_on = [
+    aws_iam_role_policy.controller,
+    aws_iam_role_policy.security_groups,
+    aws_iam_role_policy.load_balancers,
+  ]
+}
+
+output "role_name" {
+  description = "Name of the role."
+  value       = aws_iam_role.this.name
+}

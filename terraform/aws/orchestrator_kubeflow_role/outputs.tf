@@ -1,0 +1,21 @@
+# Pipelines write at once: rights and bucket are there.
+output "role_arn" {
+  description = "ARN of the role; for the service accounts' annotation eks.amazonaws.com/role-arn."
+  value       = aws_iam_role.this.arn
+
+  depends_on = [
+    aws_iam_role_policy.artifacts,
+    aws_s3_bucket_policy.own,
+    aws_s3_bucket_public_access_block.own,
+  ]
+}
+
+output "bucket_name" {
+  description = "Name of the bucket of Kubeflow's artifacts."
+  value       = local.bucket
+}
+
+output "region" {
+  description = "Region of the role and of a bucket that the unit makes."
+  value       = var.region
+}
