@@ -100,6 +100,13 @@ def _stack(providers: Sequence[str]) -> _Schema:
                 "enum": ["keep", "destroy", None],
                 "description": "What becomes of the stack when its deploy fails.",
             },
+            "cluster": {
+                "anyOf": [
+                    _closed({"kubeconfig": {"type": "string"}, "context": _TEXT}, ["kubeconfig"]),
+                    {"type": "null"},
+                ],
+                "description": "Existing Kubernetes cluster to deploy to.",
+            },
             "state": {
                 "anyOf": [state, _closed({"url": state, "region": _TEXT}, ["url"])],
                 "description": "Existing bucket for the Terraform states: s3:// or gs://.",

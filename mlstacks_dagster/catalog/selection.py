@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from mlstacks_dagster.catalog.discovery import Catalog
 from mlstacks_dagster.catalog.graph import find_cycle, topological_order
+from mlstacks_dagster.catalog.helm_contract import CLUSTER
 from mlstacks_dagster.catalog.models import Binding, Requirement, UnitDefinition
 from mlstacks_dagster.errors import CatalogError, Problem
 from mlstacks_dagster.spec.matrix import MATRIX
@@ -139,6 +140,9 @@ class _Selector:
     def _hard_provider(
         self, unit: UnitDefinition, requirement: Requirement
     ) -> UnitDefinition | None:
+        if requirement.capability == CLUSTER and self.stack.options.cluster is not None:
+            self._check_existing(unit, requirement)
+            return None
         candidates = self._providers(unit, requirement.capability)
         present = self._present(candidates)
         choice = present or tuple(other for other in candidates if other.component is None)
@@ -150,7 +154,20 @@ class _Selector:
             self._missing(unit, requirement, candidates)
         return None
 
+    def _check_existing(self, unit: UnitDefinition, requirement: Requirement) -> None:
+        """Record a problem when ``unit`` needs more of the cluster than a kubeconfig tells."""
+        if requirement.bind:
+            needed = ", ".join(sorted(requirement.bind.values()))
+            self._problem(
+                unit,
+                f"{unit.name} needs {needed} of a cluster that this stack makes;"
+                " the kubeconfig of an existing one doesn't tell them",
+                "remove `cluster:` from the stack, or this component",
+            )
+
     def _order_after(self, unit: UnitDefinition, requirement: Requirement) -> None:
+        if requirement.capability == CLUSTER and self.stack.options.cluster is not None:
+            return
         present = self._present(self._providers(unit, requirement.capability))
         if requirement.bind and len(present) > 1:
             self._ambiguous(unit, requirement, present)
@@ -197,6 +214,8 @@ class _Selector:
         else:
             text = f"{unit.name} requires `{capability}`; nothing on {provider} provides it"
             remedy = "add a catalog root that has such a unit to MLSTACKS_CATALOG_PATH"
+            if capability == CLUSTER:
+                remedy = "name one: `cluster: {kubeconfig: ~/.kube/config, context: my-cluster}`"
         self._problem(unit, text, remedy)
 
     def _problem(self, unit: UnitDefinition, text: str, remedy: str) -> None:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from mlstacks_dagster.errors import Problem
 
-__all__ = ["Component", "Source", "Stack", "StackOptions", "StateLocation"]
+__all__ = ["ClusterLocation", "Component", "Source", "Stack", "StackOptions", "StateLocation"]
 
 Provider = Literal["aws", "gcp", "k3d"]
 
@@ -34,6 +34,18 @@ class StateLocation(BaseModel):
     region: str | None = None
 
 
+class ClusterLocation(BaseModel):
+    """A Kubernetes cluster that exists already.
+
+    ``kubeconfig`` is an absolute path; without ``context`` its current one is used.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kubeconfig: Path
+    context: str | None = None
+
+
 class StackOptions(BaseModel):
     """The optional fields of a stack file that are ours.
 
@@ -47,6 +59,7 @@ class StackOptions(BaseModel):
     protect: bool = False
     on_failure: Literal["keep", "destroy"] = "keep"
     state: StateLocation = StateLocation()
+    cluster: ClusterLocation | None = None
 
 
 @dataclass(frozen=True)

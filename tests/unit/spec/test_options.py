@@ -177,3 +177,27 @@ def test_the_place_of_the_state(folder: Folder, value: object, location: StateLo
 def test_a_wrong_place_of_the_state(folder: Folder, value: Any, says: str) -> None:
     folder.write("stack.yaml", stack(state=value))
     assert says in str(folder.problem())
+
+
+def test_an_existing_cluster_is_found_from_the_stack_files_folder(folder: Folder) -> None:
+    kubeconfig = folder.write("kubeconfig", "{}")
+    folder.write("stack.yaml", stack(cluster={"kubeconfig": "kubeconfig", "context": "dev"}))
+    found = folder.load().options.cluster
+    assert found is not None
+    assert (found.kubeconfig, found.context) == (kubeconfig, "dev")
+    assert folder.load().options.state == StateLocation()
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("dev", "must be a mapping, not"),
+        ({"context": "dev"}, "kubeconfig is missing"),
+        ({"kubeconfig": "nowhere"}, "there is no file"),
+        ({"kubeconfig": "stack.yaml", "Context": "dev"}, "did you mean context?"),
+        ({"kubeconfig": "stack.yaml", "context": 1}, "context must be text"),
+    ],
+)
+def test_what_is_no_existing_cluster(folder: Folder, value: object, says: str) -> None:
+    folder.write("stack.yaml", stack(cluster=value))
+    assert says in str(folder.problem())
