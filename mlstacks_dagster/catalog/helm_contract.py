@@ -60,6 +60,7 @@ def check_release(unit: UnitDefinition) -> Iterator[_Finding]:
     own = isinstance(unit.helm.chart, str)
     if own and not (chart_folder(unit) / "Chart.yaml").is_file():
         yield ("helm", "chart"), "there is no Chart.yaml in the chart's folder", "correct the path"
+        return
     yield from _check_inputs(unit)
     for value, what in unit.helm.fill.items():
         if what not in FILLS:

@@ -102,6 +102,11 @@ def _description(entry: StackEntry, unit: PlannedUnit, site: Site) -> str:
     return "\n\n".join(parts)
 
 
+def _link_or_text(value: str) -> dg.MetadataValue[Any]:
+    is_link = value.startswith(("http://", "https://"))
+    return dg.MetadataValue.url(value) if is_link else dg.MetadataValue.text(value)
+
+
 def _metadata(outcome: DeployOutcome) -> Mapping[str, Any]:
     metadata: dict[str, Any] = {
         "action": outcome.action,
@@ -116,6 +121,8 @@ def _metadata(outcome: DeployOutcome) -> Mapping[str, Any]:
         "target": outcome.target,
         "stack_id": outcome.stack_id,
     }
+    for name, value in outcome.release.items():
+        metadata[f"release/{name}"] = _link_or_text(value)
     if outcome.sensitive:
         metadata["sensitive_outputs"] = ", ".join(outcome.sensitive)
     if outcome.recovered:
