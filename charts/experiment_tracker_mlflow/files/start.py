@@ -10,6 +10,7 @@ from pathlib import Path
 
 DATA = Path(os.environ["MLFLOW_DATA_DIR"])
 CONFIG = Path(os.environ["MLFLOW_AUTH_CONFIG_PATH"])
+SHORTEST = 12
 
 
 def store_uri():
@@ -65,6 +66,8 @@ def main(arguments):
     password = os.environ["MLFLOW_AUTH_ADMIN_PASSWORD"]
     if not username or not password or not os.environ["MLFLOW_FLASK_SERVER_SECRET_KEY"]:
         sys.exit("the Secret lacks a username, a password or a flask-secret-key")
+    if len(password) < SHORTEST:
+        sys.exit(f"MLflow takes passwords of at least {SHORTEST} characters; the Secret's is shorter")
     write_config(auth_uri())
     set_administrator(auth_uri(), username, password)
     upgrade(store_uri())
