@@ -25,8 +25,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
-
 from mlstacks_dagster.errors import SettingError
 
 __all__ = ["Settings", "data_root", "process_environment"]
@@ -70,6 +68,8 @@ class Settings:
 
         Raises :class:`SettingError` when a value can't be used.
         """
+        import click  # noqa: PLC0415 - kube-token has no time for it
+
         env = os.environ if environ is None else environ
         home = Path(env.get("MLSTACKS_HOME") or click.get_app_dir("mlstacks-dagster"))
         home = home.expanduser().absolute()
