@@ -21,7 +21,8 @@ def document_differences(
 ) -> tuple[str, ...]:
     """Return how the live object differs from ``document``, a sentence each.
 
-    ``namespace`` is the release's, also that of objects that name none. Values are shown only when they
+    ``namespace`` is the release's, and that of objects that name none. Values are shown only when
+    they
     are numbers or yes and no, and never for Secrets.
     """
     metadata = document.get("metadata") or {}

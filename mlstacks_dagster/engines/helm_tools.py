@@ -114,7 +114,7 @@ def find_helm(
             continue
         version = asker.ask(Path(program))
         if version is not None and version >= MINIMUM_HELM:
-            return HelmTool(program, version, source)
+            return HelmTool(str(Path(program).absolute()), version, source)
         looked_at.append(
             f"{program} is {_text(version)}, too old" if version else f"{program} fails"
         )

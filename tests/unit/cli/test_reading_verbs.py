@@ -212,7 +212,23 @@ def test_tools_names_the_terraform_and_its_source(
     assert said.out.startswith("terraform 1.12.3 (")
     found = read_json(terminal.run("tools", "--json"))
     assert (found["name"], found["version"]) == ("terraform", "1.12.3")
-    assert set(found) == {"name", "version", "source"}
+    assert set(found) == {"name", "version", "source", "helm"}
+
+
+def test_tools_names_the_helm_and_says_how_to_get_one(
+    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLSTACKS_TERRAFORM", str(fake_terraform(tmp_path, "1.12.3")))
+    monkeypatch.setenv("MLSTACKS_HELM", str(tmp_path / "helm"))
+    said = terminal.run("tools")
+    assert said.code == 0
+    assert "no such file" in said.out
+    assert "tools install" in said.out
+    (tmp_path / "helm").write_text("#!/bin/sh\nprintf v4.1.2\n")
+    (tmp_path / "helm").chmod(0o755)
+    assert "helm 4.1.2 (MLSTACKS_HELM)" in terminal.run("tools").out
+    found = read_json(terminal.run("tools", "--json"))
+    assert found["helm"] == {"version": "4.1.2", "source": "MLSTACKS_HELM"}
 
 
 def test_tools_of_a_program_that_is_not_there_is_an_error(
