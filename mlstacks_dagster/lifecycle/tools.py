@@ -23,6 +23,8 @@ from mlstacks_dagster.sweep.contracts import ClientFactory
 
 __all__ = ["Engine", "Tools", "terraform_engine"]
 
+_STATE_LOCK_SECONDS = 60
+
 
 class Engine(Protocol):
     """What the lifecycle asks of an engine; :class:`TerraformEngine` says what each does."""
@@ -66,8 +68,14 @@ class Engine(Protocol):
 
 
 def terraform_engine(settings: Settings) -> Engine:
-    """Return the Terraform engine, with its tool found; raises :class:`ToolNotFoundError`."""
-    return TerraformEngine(find_terraform(settings), ProcessRunner(), settings)
+    """Return the Terraform engine, with its tool found; raises :class:`ToolNotFoundError`.
+
+    For somebody else's state lock it waits a minute, or ``MLSTACKS_LOCK_TIMEOUT`` if that is less.
+    """
+    patience = int(min(_STATE_LOCK_SECONDS, settings.lock_timeout))
+    return TerraformEngine(
+        find_terraform(settings), ProcessRunner(), settings, lock_timeout=patience
+    )
 
 
 @dataclass(frozen=True)
