@@ -18,6 +18,7 @@ __all__ = [
     "ChartReference",
     "ComponentKind",
     "ConfigKey",
+    "Drained",
     "EmptyBefore",
     "Export",
     "HelmRelease",
@@ -150,10 +151,18 @@ class EmptyBefore(_Model):
     output: str
 
 
+Drained = Literal["load_balancers", "volumes"]
+
+
 class Teardown(_Model):
-    """What destroying the unit needs beyond ``terraform destroy``."""
+    """What destroying the unit needs beyond the engine's own destroy.
+
+    ``drain`` names what the cluster must let go of in the cloud first: a cluster and its
+    controllers say it.
+    """
 
     empty: tuple[EmptyBefore, ...] = ()
+    drain: tuple[Drained, ...] = ()
 
 
 class UnitDefinition(_Model):

@@ -37,8 +37,9 @@ class Wiring(BaseModel):
     ``instance_id`` tells one run of an emulator from the next; None for the cloud.
     ``environment`` is added to the tool's environment and used for our own SDK clients;
     ``endpoint_url`` is set for an emulator only; ``provider_mirror`` is a filesystem mirror
-    that Terraform installs from, without asking a registry; ``backend_s3`` is merged into the
-    S3 backend's settings.
+    that Terraform installs from, without asking a registry; ``chart_mirror`` is a folder of
+    charts that is used unless the settings name one; ``backend_s3`` is merged into the S3
+    backend's settings.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -49,6 +50,7 @@ class Wiring(BaseModel):
     endpoint_url: str | None = None
     providers: dict[str, ProviderOverride] = Field(default_factory=dict)
     provider_mirror: Path | None = None
+    chart_mirror: Path | None = None
     backend_s3: dict[str, Any] = Field(default_factory=dict)
 
 

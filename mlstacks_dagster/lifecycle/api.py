@@ -112,4 +112,8 @@ def open_session(
     tools: Tools | None = None,
 ) -> Session:
     """Return the session of the engine that runs the job's unit."""
-    return TerraformSession(job, stack, settings, ledger, report, tools)
+    if job.plan.unit(job.unit).definition.engine == "terraform":
+        return TerraformSession(job, stack, settings, ledger, report, tools)
+    from mlstacks_dagster.lifecycle.helm_session import HelmSession  # noqa: PLC0415 - heavier
+
+    return HelmSession(job, stack, settings, ledger, report, tools)

@@ -1,5 +1,8 @@
 """The stack file that ``zenml stack import`` reads.
 
+Passwords are not in it: in their place stand references to ZenML secrets, named after the stack
+and the Kubernetes Secret, which ``output --secret`` gives the content of.
+
 Its bytes depend on the deployed outputs only, so that a second deploy writes the same file.
 Fields as read in zenml 0.98.0: ``zenml_version``, ``stack_name``, ``components``.
 """
@@ -7,6 +10,7 @@ Fields as read in zenml 0.98.0: ``zenml_version``, ``stack_name``, ``components`
 from __future__ import annotations
 
 import os
+import re
 import string
 import uuid
 from collections.abc import Mapping
@@ -25,6 +29,7 @@ from mlstacks_dagster.settings import Settings
 __all__ = ["export_path", "stack_file", "write_export"]
 
 _ZENML_VERSION = "0.98.0"
+_SECRET = re.compile(r"\{secret:([^{}/]+)/([^{}/]+)\}")
 _NAMESPACE = uuid.UUID("7a0e1c52-4c5e-5d0c-9b1e-6d6c73746163")
 
 
@@ -76,7 +81,8 @@ def _component(
 ) -> dict[str, Any]:
     export = unit.definition.export
     texts = export.configuration if export else {}
-    rendered = {key: _render(text, record.outputs) for key, text in texts.items()}
+    known = {**record.outputs, **_references(unit, stack.name)}
+    rendered = {key: _render(text, known) for key, text in texts.items()}
     configuration = {key: text for key, text in rendered.items() if text}
     return {
         "id": _id(stack.stack_id, kind),
@@ -84,6 +90,17 @@ def _component(
         "name": unit.component_name or unit.name,
         "configuration": configuration,
     }
+
+
+def _references(unit: PlannedUnit, stack: str) -> dict[str, str]:
+    """Return the outputs that are one key of a Secret, as ZenML refers to its own secrets."""
+    release = unit.definition.helm
+    found: dict[str, str] = {}
+    for name, text in release.outputs.items() if release else ():
+        match = _SECRET.fullmatch(text)
+        if match:
+            found[name] = f"{{{{{stack}-{match[1]}.{match[2]}}}}}"
+    return found
 
 
 def _render(text: str, outputs: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from mlstacks_dagster.engines.tf_stage import UnitRequest, Workspace
 from mlstacks_dagster.errors import MarksError, MlstacksError
 from mlstacks_dagster.ledger.records import Operation
 from mlstacks_dagster.lifecycle import inputs
+from mlstacks_dagster.lifecycle.kube_session import Cluster
 from mlstacks_dagster.lifecycle.models import ResourceRow
 from mlstacks_dagster.lifecycle.recover import recover, take_back
 from mlstacks_dagster.lifecycle.session import Applied, Session
@@ -98,6 +99,7 @@ class TerraformSession(Session):
 
     def remove_unit(self, operation: Operation, *, unclean: bool) -> tuple[ResourceRow, ...]:
         """Take back what an interrupted run left, empty, destroy, look again."""
+        self._drain()
         workspace = self.prepare()
         if unclean:
             self._take_back(workspace, operation)
@@ -194,6 +196,17 @@ class TerraformSession(Session):
                 workspace, imports=imports, only_imports=True, on_event=self.on_event
             )
             self.engine.apply(workspace, taking, on_event=self.on_event)
+
+    def _drain(self) -> None:
+        """Let the cluster that this unit is give back what it holds in the cloud."""
+        if not self.unit.definition.teardown.drain:
+            return
+        record = self.record()
+        if record is None or not record.outputs:
+            return  # it never came up, so nothing ran in it
+        cluster = Cluster(self)
+        if not cluster.is_gone():
+            cluster.drain()
 
     def _empty(self, resources: tuple[ResourceRow, ...]) -> None:
         context = self.find_context()

@@ -5,8 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
+from mlstacks_dagster.engines.helm import HelmEngine
+from mlstacks_dagster.engines.helm_tools import find_helm
+from mlstacks_dagster.engines.kube_client import KubeClient
 from mlstacks_dagster.engines.process import ProcessRunner
 from mlstacks_dagster.engines.terraform import (
     OutputValue,
@@ -78,15 +82,23 @@ def terraform_engine(settings: Settings) -> Engine:
     )
 
 
+def helm_engine(settings: Settings) -> HelmEngine:
+    """Return the Helm engine, with its tool found; raises :class:`ToolNotFoundError`."""
+    return HelmEngine(find_helm(settings), ProcessRunner(), settings)
+
+
 @dataclass(frozen=True)
 class Tools:
     """What sessions are made with.
 
-    ``engine`` makes an engine when one is needed; ``client`` makes the finders' and emptiers'
+    ``engine`` makes an engine when one is needed, ``helm`` Helm's; ``kube`` makes a client from
+    a kubeconfig, its context and an environment; ``client`` makes the finders' and emptiers'
     clients; ``clock`` counts seconds from anywhere, ``sleep`` waits some.
     """
 
     engine: Callable[[Settings], Engine] = terraform_engine
+    helm: Callable[[Settings], HelmEngine] = helm_engine
+    kube: Callable[[Path, str, Mapping[str, str]], KubeClient] = KubeClient
     client: ClientFactory = aws_client
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep

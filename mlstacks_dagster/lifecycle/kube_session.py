@@ -1,0 +1,72 @@
+"""What units in a cluster and the cluster itself have in common: its API."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+from mlstacks_dagster.engines.kube_access import ClusterAccess, write_kubeconfig
+from mlstacks_dagster.engines.kube_client import KubeClient
+from mlstacks_dagster.lifecycle.cluster import access_of
+from mlstacks_dagster.lifecycle.drain import drain
+from mlstacks_dagster.lifecycle.session import Session
+from mlstacks_dagster.sweep.aws_cluster import cluster_runs
+
+__all__ = ["Cluster"]
+
+_DRAIN_SECONDS = 900.0
+
+
+class Cluster:
+    """The stack's cluster, as one session reaches it: by a kubeconfig in the unit's folder."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @cached_property
+    def access(self) -> ClusterAccess:
+        """How the cluster is reached; raises :class:`RefusedError` when it isn't there."""
+        return access_of(self._session.plan, self._session.output_of)
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The private kubeconfig."""
+        session = self._session
+        folder = session.settings.work_dir(session.stack.stack_id, session.unit.name)
+        return folder / "kubeconfig"
+
+    @cached_property
+    def context(self) -> str:
+        """The context to use; the kubeconfig is written when it is first asked for."""
+        return write_kubeconfig(self.access, self.kubeconfig)
+
+    @cached_property
+    def kube(self) -> KubeClient:
+        """A client of the cluster's API."""
+        context = self.context
+        return self._session.tools.kube(self.kubeconfig, context, self._session.environment)
+
+    def is_gone(self) -> bool:
+        """Tell whether the cloud has no such cluster any more, or is deleting it."""
+        access = self.access
+        if access.kind != "eks":
+            return False
+        context = replace(self._session.find_context(), region=access.region)
+        return not cluster_runs(access.name, context)
+
+    def drain(self) -> int:
+        """Drain what the unit says; return how many objects that were."""
+        wanted = self._session.unit.definition.teardown.drain
+        if not wanted:
+            return 0
+        self._session.phase("draining the cluster")
+        say = self._session.report.milestone
+        name = self._session.unit.name
+        gone = drain(
+            self.kube,
+            wanted,
+            timeout_seconds=_DRAIN_SECONDS,
+            say=lambda text: say(f"{name}: {text}"),
+        )
+        return len(gone)
