@@ -1,4 +1,4 @@
-# These service accounts of one namespace of one cluster, with a token that is meant for AWS.
+# One service account in one namespace of one cluster, with a token that is meant for AWS.
 data "aws_iam_policy_document" "trust" {
   statement {
     actions = ["sts:AssumeRoleWithWebIdentity"]
@@ -11,7 +11,7 @@ data "aws_iam_policy_document" "trust" {
     condition {
       test     = "StringEquals"
       variable = "${var.oidc_issuer}:sub"
-      values   = [for account in var.service_account_names : "system:serviceaccount:${var.kubernetes_namespace}:${account}"]
+      values   = ["system:serviceaccount:${var.kubernetes_namespace}:${var.service_account_name}"]
     }
 
     condition {

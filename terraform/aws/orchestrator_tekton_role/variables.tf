@@ -89,14 +89,14 @@ variable "kubernetes_namespace" {
   }
 }
 
-variable "service_account_names" {
-  description = "Kubernetes service accounts of the pipelines' pods; they alone may take the role."
-  type        = list(string)
-  default     = ["default", "zenml-service-account"]
+variable "service_account_name" {
+  description = "Kubernetes service account of the pipelines' pods; it alone may take the role."
+  type        = string
+  default     = "zenml-service-account"
   nullable    = false
 
   validation {
-    condition     = length(var.service_account_names) > 0 && alltrue([for one in var.service_account_names : can(regex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", one))])
-    error_message = "service_account_names must be a list with at least one name of 1 to 63 lowercase letters, digits and hyphens, no hyphen first or last."
+    condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", var.service_account_name))
+    error_message = "service_account_name must have 1 to 63 lowercase letters, digits and hyphens, no hyphen first or last."
   }
 }
