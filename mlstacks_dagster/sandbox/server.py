@@ -1,6 +1,7 @@
 """The sandbox's server: ``python -m mlstacks_dagster.sandbox.server --dir DIR --instance ID``.
 
-One process that emulates AWS with moto, on the loopback interface and a free port. It never
+One process that emulates AWS with moto, and the Kubernetes API of its EKS clusters, on the
+loopback interface and free ports. It never
 reaches out: connections and name look-ups that leave this machine are refused in the process.
 A lock file that it holds for life makes it the only one of its folder.
 
@@ -17,6 +18,7 @@ import logging
 import logging.handlers
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -29,6 +31,7 @@ from typing import IO, Any
 import psutil
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from .provider import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from .state import HOST, IDENTITY_PATH, LOCK_NAME, SandboxState, write_state
 
 __all__ = ["ALREADY_RUNNING", "Gate", "main"]
@@ -87,8 +90,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         _log_access(options.dir / "access.log")
         gate = Gate(options.instance)
         server = make_server(HOST, 0, gate, threaded=True, request_handler=_handler())
-        threading.Thread(target=_load, args=(gate,), daemon=True).start()
-        write_state(options.dir, _state(options.instance, server))
+        kube = socket.create_server((HOST, 0))
+        (options.dir / "kube.json").unlink(missing_ok=True)
+        threading.Thread(target=_load, args=(gate, kube, options.dir), daemon=True).start()
+        write_state(options.dir, _state(options.instance, server, kube))
         server.serve_forever()
     return 0
 
@@ -112,18 +117,22 @@ def _leave(*_: object) -> None:
     os._exit(0)
 
 
-def _state(instance_id: str, server: BaseWSGIServer) -> SandboxState:
+def _state(instance_id: str, server: BaseWSGIServer, kube: socket.socket) -> SandboxState:
     return SandboxState(
         instance_id=instance_id,
         pid=os.getpid(),
         created=psutil.Process().create_time(),
         port=server.port,
+        kube_port=kube.getsockname()[1],
         started_at=datetime.now(UTC),
     )
 
 
-def _load(gate: Gate) -> None:
-    """Load moto and open the gate; a server that can't serve ends."""
+def _load(gate: Gate, kube: socket.socket, folder: Path) -> None:
+    """Load moto, tie the emulated Kubernetes to it and open the gate.
+
+    A server that can't serve ends.
+    """
     try:
         from moto.core.config import default_user_config  # noqa: PLC0415 - after listening
 
@@ -138,6 +147,9 @@ def _load(gate: Gate) -> None:
 
         correct()
         enforce()
+        from .kube.sandbox_server import SandboxKube  # noqa: PLC0415
+
+        SandboxKube(kube, {ACCESS_KEY_ID: SECRET_ACCESS_KEY}).install(folder)
         gate.open(DomainDispatcherApplication(create_backend_app))
     except BaseException:  # noqa: BLE001 - a thread's end would leave a server that hangs
         traceback.print_exc()

@@ -45,7 +45,8 @@ class SandboxState(BaseModel):
     """A running sandbox.
 
     ``instance_id`` is new at each start: what was deployed under another id is gone.
-    ``created`` is the process's time of creation, in seconds since the epoch.
+    ``created`` is the process's time of creation, in seconds since the epoch. ``kube_port`` is
+    where the emulated Kubernetes clusters are served, over TLS.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -54,6 +55,7 @@ class SandboxState(BaseModel):
     pid: int
     created: float
     port: int
+    kube_port: int = 0
     started_at: datetime
 
     @property

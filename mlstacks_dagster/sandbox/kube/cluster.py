@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from .balancers import ServiceController
+from .cloud import Cloud
 from .cluster_objects import (
     first_objects,
     reconcile_api_service,
@@ -16,18 +18,14 @@ from .cluster_objects import (
 from .collector import Collector
 from .context import Context, Options, Scheduler
 from .controllers import Controller, Controllers, Tools
+from .deployments import reconcile_deployment, reconcile_replica_set
 from .faults import Faults
 from .handler import Handler
+from .pod_controller import reconcile_pod
 from .schemas import load_schemas
 from .store import Collection, Store
-from .workloads import (
-    reconcile_daemon_set,
-    reconcile_deployment,
-    reconcile_job,
-    reconcile_pod,
-    reconcile_replica_set,
-    reconcile_stateful_set,
-)
+from .volumes import VolumeController
+from .workloads import reconcile_daemon_set, reconcile_job, reconcile_stateful_set
 from .writer import Writer
 
 __all__ = ["Cluster"]
@@ -59,6 +57,7 @@ class Cluster:
         clock: Callable[[], datetime],
         options: Options | None = None,
         base: str = "",
+        cloud: Cloud | None = None,
     ) -> None:
         options = options or Options()
         self.name = name
@@ -75,11 +74,36 @@ class Cluster:
         self.collector = Collector(self.context)
         self.writer = Writer(self.context, self.collector)
         self.tools = Tools(self.context, self.writer, self.collector)
-        self.controllers = Controllers(self.tools, dict(_RECONCILERS))
+        self.services = ServiceController(name, cloud)
+        self.volumes = VolumeController(cloud)
+        self.controllers = Controllers(self.tools, self._reconcilers())
         self.handler = Handler(self.context, self.writer, self.collector, base)
-        for changed in ("secrets", "configmaps", "persistentvolumeclaims"):
-            self.controllers.watch(("", changed), ("", "pods"))
-        first_objects(self.context, self.writer)
+        self._connect()
+        first_objects(self.context, self.writer, in_cloud=cloud is not None)
+
+    def _reconcilers(self) -> dict[Collection, tuple[Controller, ...]]:
+        return {
+            **_RECONCILERS,
+            ("", "services"): (self.services.reconcile,),
+            ("", "persistentvolumeclaims"): (self.volumes.reconcile_claim,),
+            ("", "persistentvolumes"): (self.volumes.reconcile_volume,),
+        }
+
+    def _connect(self) -> None:
+        tools = self.tools
+        self.context.admitters.append(lambda r, obj: self.services.admit(tools, r, obj))
+        self.context.admitters.append(lambda r, obj: self.volumes.admit(tools, r, obj))
+        claims, volumes, pods = (
+            ("", "persistentvolumeclaims"),
+            ("", "persistentvolumes"),
+            ("", "pods"),
+        )
+        self.controllers.watch(claims, pods, volumes)
+        self.controllers.watch(pods, claims)
+        self.controllers.watch(("", "secrets"), pods)
+        self.controllers.watch(("", "configmaps"), pods)
+        programs = ("apps", "deployments")
+        self.controllers.watch(programs, ("", "services"), claims, volumes, everywhere=True)
 
     def close(self) -> None:
         """Stop the controllers; what they made in the cloud stays."""

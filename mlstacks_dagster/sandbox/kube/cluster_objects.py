@@ -21,15 +21,34 @@ __all__ = [
 ]
 
 _NAMESPACES = ("", "namespaces")
+_EKS_CLASS: Obj = {
+    "metadata": {"name": "gp2"},
+    "provisioner": "kubernetes.io/aws-ebs",
+    "parameters": {"type": "gp2", "fsType": "ext4"},
+    "volumeBindingMode": "WaitForFirstConsumer",
+}
+_LOCAL_CLASS: Obj = {
+    "metadata": {
+        "name": "local-path",
+        "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+    },
+    "provisioner": "rancher.io/local-path",
+    "volumeBindingMode": "WaitForFirstConsumer",
+}
 _SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
-def first_objects(context: Context, writer: Writer) -> None:
-    """Make the namespaces, the node and the API's own service that every cluster has."""
+def first_objects(context: Context, writer: Writer, *, in_cloud: bool) -> None:
+    """Make what every cluster has: namespaces, a node, a storage class, the API's own service.
+
+    In EKS (``in_cloud``) the storage class is no default and needs the CSI driver.
+    """
     for name in _SYSTEM_NAMESPACES:
         namespace: Obj = {"metadata": {"name": name}, "status": {"phase": "Active"}}
         writer.put_internal(context.resource(_NAMESPACES), namespace)
     writer.put_internal(context.resource(("", "nodes")), _node(context))
+    storage_class = _EKS_CLASS if in_cloud else _LOCAL_CLASS
+    writer.put_internal(context.resource(("storage.k8s.io", "storageclasses")), storage_class)
     service = {
         "metadata": {
             "name": "kubernetes",

@@ -226,7 +226,7 @@ class Collector:
             ),
             condition(
                 "NamespaceFinalizersRemaining", bool(held), "SomeFinalizersRemain",
-                f"Some content in the namespace has finalizers remaining: {', '.join(held)}", now=now,
+                f"Some content has finalizers remaining: {', '.join(held)}", now=now,
             ),
         ]  # fmt: skip
         texts = [c["message"] for c in get(namespace, "status", "conditions") or ()]
@@ -235,7 +235,7 @@ class Collector:
             self._store.put(_NAMESPACES, {**namespace, "status": status})
 
     def _instances(self, crd: Obj) -> list[Obj]:
-        return self._store.list((crd["spec"]["group"], crd["spec"]["names"]["plural"]))
+        return self._store.all((crd["spec"]["group"], crd["spec"]["names"]["plural"]))
 
     def _delete_instances(self, crd: Obj) -> None:
         collection = (crd["spec"]["group"], crd["spec"]["names"]["plural"])
@@ -245,7 +245,7 @@ class Collector:
                 self.delete(resource, key_of(obj))
 
     def _finish_crd(self, instance: Obj) -> None:
-        for crd in self._store.list(_CRDS):
+        for crd in self._store.all(_CRDS):
             names = crd["spec"]["names"]
             if "deletionTimestamp" in crd["metadata"] and names["kind"] == instance.get("kind"):
                 self.after_write(self._context.resource(_CRDS), crd)

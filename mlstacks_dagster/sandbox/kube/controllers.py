@@ -33,7 +33,7 @@ class Tools:
         uid = owner["metadata"]["uid"]
         return [
             obj
-            for obj in self.context.store.list(collection, owner["metadata"].get("namespace"))
+            for obj in self.context.store.all(collection, owner["metadata"].get("namespace"))
             if any(
                 ref["uid"] == uid and ref.get("controller")
                 for ref in obj["metadata"].get("ownerReferences") or ()
@@ -69,12 +69,15 @@ class Controllers:
         self._reconcilers = reconcilers
         self._waiting: set[tuple[Collection, Key]] = set()
         # Collections whose objects are looked at again when one of another collection changes.
-        self._watchers: dict[Collection, tuple[Collection, ...]] = {}
+        self._watchers: dict[Collection, list[tuple[Collection, bool]]] = {}
         tools.context.store.listen(self._on_event)
 
-    def watch(self, changing: Collection, *affected: Collection) -> None:
-        """Look at all of ``affected`` in the same namespace when one of ``changing`` changes."""
-        self._watchers[changing] = (*self._watchers.get(changing, ()), *affected)
+    def watch(self, changing: Collection, *affected: Collection, everywhere: bool = False) -> None:
+        """Look at all of ``affected`` when one of ``changing`` changes.
+
+        Only at those in the same namespace (and at those in none), unless ``everywhere``.
+        """
+        self._watchers.setdefault(changing, []).extend((name, everywhere) for name in affected)
 
     def enqueue(self, collection: Collection, key: Key, seconds: float = 0.0) -> None:
         """Let the controllers look at an object, soon or in ``seconds``."""
@@ -95,9 +98,11 @@ class Controllers:
             resource = self._tools.context.table.of_kind(ref["apiVersion"], ref["kind"])
             if resource is not None:
                 self.enqueue(resource.key, (key[0] if resource.namespaced else None, ref["name"]))
-        for affected in self._watchers.get(event.collection, ()):
-            for obj in self._tools.context.store.list(affected, key[0]):
-                self.enqueue(affected, key_of(obj))
+        for affected, everywhere in self._watchers.get(event.collection, ()):
+            for obj in self._tools.context.store.all(affected):
+                namespace = obj["metadata"].get("namespace")
+                if everywhere or namespace in (key[0], None):
+                    self.enqueue(affected, key_of(obj))
 
     def _reconcile(self, collection: Collection, key: Key) -> None:
         self._waiting.discard((collection, key))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import secrets
 import socket
@@ -10,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from mlstacks_dagster.engines.files import write_private
 
@@ -19,25 +18,13 @@ from .cluster import Cluster
 from .context import Options
 from .errors import unauthorized
 from .faults import Fault
+from .kubeconfig import kubeconfig_document
 from .objects import Obj
 from .schemas import DEFAULT_VERSION
 from .serving import Server
 from .tls import make_identity
 
-__all__ = ["KubeEmulator", "kubeconfig_document"]
-
-
-def kubeconfig_document(name: str, endpoint: str, ca: bytes, token: str) -> dict[str, Any]:
-    """Return a kubeconfig whose one context, ``name``, is a cluster with a static token."""
-    authority = {"certificate-authority-data": base64.b64encode(ca).decode()} if ca else {}
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": name, "cluster": {"server": endpoint, **authority}}],
-        "users": [{"name": name, "user": {"token": token}}],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
-        "current-context": name,
-    }
+__all__ = ["KubeEmulator"]
 
 
 class KubeEmulator:
@@ -118,7 +105,7 @@ class KubeEmulator:
 
     def objects(self, plural: str, group: str = "", namespace: str | None = None) -> list[Obj]:
         """Return the objects of a collection, as they are now."""
-        found = self._server.call(lambda: self._cluster.store.list((group, plural), namespace))
+        found = self._server.call(lambda: self._cluster.store.all((group, plural), namespace))
         return list(found)
 
     def everything(self) -> list[tuple[str, str | None, str]]:

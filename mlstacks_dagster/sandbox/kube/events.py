@@ -56,7 +56,7 @@ def record(
 
 
 def _forget_oldest(context: Context) -> None:
-    events = context.store.list(_EVENTS)
+    events = context.store.all(_EVENTS)
     events.sort(key=lambda event: int(event["metadata"]["resourceVersion"]))
     for event in events[: max(0, len(events) - EVENTS_KEPT)]:
         metadata = event["metadata"]

@@ -61,20 +61,23 @@ class Handler:
 
     def _document(self, request: Request) -> Reply:
         path = request.path.rstrip("/")
-        table, schemas = self._context.table, self._context.schemas
         if path in ("/healthz", "/livez", "/readyz"):
             return Reply(content=b"ok", content_type="text/plain")
         if path == "/version":
-            return Reply(discovery.version_info(schemas.version))
+            return Reply(discovery.version_info(self._context.schemas.version))
+        if path.startswith("/openapi/"):
+            return self._openapi(path, request)
+        return self._discovery(path, request)
+
+    def _discovery(self, path: str, request: Request) -> Reply:
+        table = self._context.table
         if path in ("/api", "/apis") and _AGGREGATED in request.accept:
             document = discovery.aggregated(table, core=path == "/api")
             return Reply(document, content_type=_AGGREGATED_TYPE)
-        if path == "/api":
-            return Reply(discovery.core_versions())
-        if path == "/apis":
-            return Reply(discovery.api_groups(table))
-        if path.startswith("/openapi/"):
-            return self._openapi(path, request)
+        if path in ("/api", "/apis"):
+            return Reply(
+                discovery.core_versions() if path == "/api" else discovery.api_groups(table)
+            )
         if found := _VERSION_PATH.fullmatch(path):
             version = found["core"] or found["version"]
             return Reply(discovery.api_resources(table, found["group"] or "", version))
@@ -124,7 +127,7 @@ class Handler:
     def _selected(self, call: Call) -> list[Obj]:
         query = call.request.query
         selector = parse_selectors(query.get("labelSelector"), query.get("fieldSelector"))
-        found = self._context.store.list(call.resource.key, call.namespace)
+        found = self._context.store.all(call.resource.key, call.namespace)
         return [obj for obj in found if selector(obj)]
 
     def _list(self, call: Call) -> Reply:

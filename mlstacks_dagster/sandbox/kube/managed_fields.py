@@ -17,7 +17,7 @@ __all__ = ["APPLY", "UPDATE", "Manager", "apply_fields", "update_owners"]
 APPLY = "Apply"
 UPDATE = "Update"
 
-_UNOWNED = {(("f", "apiVersion"),), (("f", "kind"),), (("f", "metadata"),)}
+_UNOWNED: set[Path] = {(("f", "apiVersion"),), (("f", "kind"),), (("f", "metadata"),)}
 _UNOWNED |= {
     (("f", "metadata"), ("f", name))
     for name in [
@@ -100,7 +100,7 @@ def apply_fields(
     :class:`ApiError` (409) when others own what would change, unless ``force``.
     """
     wanted = _owned(field_values(applied, node))
-    merged = copy.deepcopy(live) if live else {"metadata": {}}
+    merged: dict[str, Any] = copy.deepcopy(live) if live else {"metadata": {}}
     owners = _read(merged["metadata"].get("managedFields"))
     if live:
         current = field_values(live, node)

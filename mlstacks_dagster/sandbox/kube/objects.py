@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["Key", "Obj", "condition", "get", "key_of", "owner_reference", "same_content", "stamp"]
-
 Obj = dict[str, Any]
 # Namespace (None for what has none) and name.
 Key = tuple[str | None, str]
@@ -29,6 +27,11 @@ def get(obj: Any, *path: str) -> Any:
     for name in path:
         obj = obj.get(name) if isinstance(obj, Mapping) else None
     return obj
+
+
+def is_going(obj: Mapping[str, Any]) -> bool:
+    """Say whether an object is being deleted."""
+    return "deletionTimestamp" in obj["metadata"]
 
 
 def condition(

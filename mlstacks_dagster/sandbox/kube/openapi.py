@@ -148,7 +148,7 @@ def _rewrite(schema: Any, root: str) -> Any:
         return [_rewrite(item, root) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    written = {}
+    written: dict[str, Any] = {}
     for key, value in schema.items():
         if key == "$ref":
             written[key] = root + str(value).rpartition("/")[2]
@@ -156,7 +156,6 @@ def _rewrite(schema: Any, root: str) -> Any:
             written[key] = next(name for name in value if name != "null")
         elif key == "properties":
             written[key] = {name: _rewrite(below, root) for name, below in value.items()}
-        elif key != "additionalProperties" or value is not False:
-            if key != "description":
-                written[key] = _rewrite(value, root)
+        elif key != "description" and (key, value) != ("additionalProperties", False):
+            written[key] = _rewrite(value, root)
     return written

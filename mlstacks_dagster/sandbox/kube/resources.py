@@ -68,8 +68,7 @@ class ResourceTable:
     def of_key(self, key: tuple[str, str]) -> Resource | None:
         """Return the storage version of a collection, else any version of it."""
         found = [r for r in self._resources.values() if r.key == key]
-        stored = [r for r in found if r.storage]
-        return (stored or found or [None])[0]
+        return next((r for r in found if r.storage), found[0] if found else None)
 
     def of_kind(self, api_version: str, kind: str) -> Resource | None:
         """Return the resource of an object's ``apiVersion`` and ``kind``."""
@@ -192,7 +191,7 @@ validatingadmissionpolicies ValidatingAdmissionPolicy cluster in=api-extensions 
 validatingadmissionpolicybindings ValidatingAdmissionPolicyBinding cluster in=api-extensions
 
 apiextensions.k8s.io/v1
-customresourcedefinitions CustomResourceDefinition cluster short=crd,crds in=api-extensions sub=status
+customresourcedefinitions CustomResourceDefinition cluster short=crd,crds sub=status
 
 apiregistration.k8s.io/v1
 apiservices APIService cluster in=api-extensions sub=status

@@ -78,7 +78,7 @@ class Node:
 
     @functools.cached_property
     def list_keys(self) -> tuple[str, ...]:
-        """The fields that tell a list's items apart in server-side apply; empty: not such a list."""
+        """The fields that tell a list's items apart in server-side apply; empty: none do."""
         if self._said("x-kubernetes-list-type") != "map":
             return ()
         return tuple(sorted(self._said("x-kubernetes-list-map-keys") or ()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 import logging
 import socket
 import threading
@@ -17,7 +17,7 @@ from .calls import Call, Reply, Request
 from .cluster import Cluster
 from .errors import ApiError
 from .tls import Identity
-from .watch import watch
+from .watch import Watch
 
 __all__ = ["Found", "LoopScheduler", "Server"]
 
@@ -40,7 +40,7 @@ class LoopScheduler:
         def run() -> None:
             try:
                 task()
-            except Exception:
+            except Exception:  # noqa: BLE001 - one failure must not end the others
                 _LOG.exception("a controller of the emulated Kubernetes failed")
 
         self._loop.call_later(seconds, run)
@@ -137,17 +137,12 @@ class Server:
             gone = raw.transport is None or raw.transport.is_closing()
             return not gone and not cluster.context.closed
 
+        watch = Watch(call, cluster.store)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        lines = watch(call, cluster.store, is_open)
         await response.prepare(raw)
-        try:
-            async for line in lines:
+        with contextlib.suppress(ConnectionResetError):
+            async for line in watch.lines(is_open):
                 await response.write(line)
-        except ConnectionResetError:
-            pass
-        except ApiError as error:
-            body = {"type": "ERROR", "object": error.status}
-            await response.write(json.dumps(body).encode() + b"\n")
         return response
 
 

@@ -57,7 +57,7 @@ class Store:
         """Return an object, None when there is none."""
         return self._objects.get(collection, {}).get(key)
 
-    def list(self, collection: Collection, namespace: str | None = None) -> list[Obj]:
+    def all(self, collection: Collection, namespace: str | None = None) -> list[Obj]:
         """Return the objects of a collection, in order of namespace and name."""
         found = self._objects.get(collection, {})
         keys = (key for key in found if namespace is None or key[0] == namespace)

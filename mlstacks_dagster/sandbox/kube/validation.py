@@ -30,7 +30,7 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong: its ``kind`` is one of the constants here, ``field`` such as ``spec.a[0]``."""
+    """One thing wrong; ``kind`` is one of the constants here, ``field`` such as ``spec.a[0]``."""
 
     kind: str
     field: str

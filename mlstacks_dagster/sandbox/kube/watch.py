@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from .calls import Call
 from .errors import ApiError, bad_request
@@ -13,71 +12,74 @@ from .objects import Obj
 from .selectors import parse_selectors
 from .store import ADDED, DELETED, MODIFIED, Event, Store
 
-__all__ = ["watch"]
+__all__ = ["Watch"]
 
 _DEFAULT_SECONDS = 1800.0
 _BOOKMARK_SECONDS = 30.0
+# How often a watch that nothing happens to looks whether its client is still there.
+_LOOK_SECONDS = 1.0
 _INITIAL_END = "k8s.io/initial-events-end"
+_TRUE = ("1", "true")
 
 
-async def watch(call: Call, store: Store, is_open: Callable[[], bool]) -> AsyncIterator[bytes]:
-    """Yield the lines of a watch until its time is over or ``is_open`` says so.
+class Watch:
+    """One watch; raises :class:`ApiError` when the request makes no sense."""
 
-    Raises :class:`ApiError` before the first line when the request makes no sense.
-    """
-    query = call.request.query
-    seconds = float(query.get("timeoutSeconds") or _DEFAULT_SECONDS)
-    bookmarks = query.get("allowWatchBookmarks") in ("1", "true")
-    view = _View(call)
-    version = query.get("resourceVersion", "")
-    if not (version or "0").isdigit():
-        raise bad_request(f"invalid resource version: {version!r}")
-    initial = version in ("", "0") or query.get("sendInitialEvents") == "true"
-    revision = store.revision if initial else int(version)
-    present = store.list(call.resource.key, call.namespace)
-    if initial:
-        for obj in filter(view.selects, present):
-            yield _line(ADDED, view.show(obj))
-        if query.get("sendInitialEvents") == "true":
-            yield _bookmark(call, revision, {_INITIAL_END: "true"})
-    loop = asyncio.get_running_loop()
-    end = loop.time() + seconds
-    next_bookmark = loop.time() + _BOOKMARK_SECONDS
-    while is_open():
-        changed = store.changed
-        try:
-            events = store.events_after(revision)
-        except ApiError as error:
-            yield _line("ERROR", error.status)
-            return
-        for event in events:
-            revision = event.revision
-            if (line := view.line(event)) is not None:
-                yield line
-        left = end - loop.time()
-        if left <= 0:
-            return
-        if bookmarks and loop.time() >= next_bookmark:
-            next_bookmark = loop.time() + _BOOKMARK_SECONDS
-            yield _bookmark(call, revision, {})
-        await _wait(changed, min(left, _BOOKMARK_SECONDS, 1.0))
-
-
-class _View:
-    """What one watch sees."""
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
+    def __init__(self, call: Call, store: Store) -> None:
         query = call.request.query
+        version = query.get("resourceVersion", "")
+        if not (version or "0").isdigit():
+            raise bad_request(f"invalid resource version: {version!r}")
         fields = query.get("fieldSelector")
         if call.name is not None:
             fields = ",".join(filter(None, [fields, f"metadata.name={call.name}"]))
-        self.selects = parse_selectors(query.get("labelSelector"), fields)
+        self._call = call
+        self._store = store
+        self._selects = parse_selectors(query.get("labelSelector"), fields)
+        self._seconds = float(query.get("timeoutSeconds") or _DEFAULT_SECONDS)
+        self._bookmarks = query.get("allowWatchBookmarks") in _TRUE
+        self._marks_end = query.get("sendInitialEvents") in _TRUE
+        self._begins_now = version in ("", "0") or self._marks_end
+        self._revision = int(version or 0)
 
-    def show(self, obj: Obj) -> Obj:
-        return self._call.view(obj)
+    async def lines(self, is_open: Callable[[], bool]) -> AsyncIterator[bytes]:
+        """Yield JSON lines until the watch's time is over or ``is_open`` says no."""
+        for line in self._initial():
+            yield line
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._seconds
+        next_bookmark = loop.time() + _BOOKMARK_SECONDS
+        while is_open() and loop.time() < end:
+            changed = self._store.changed
+            try:
+                for line in self._news():
+                    yield line
+            except ApiError as error:
+                yield _line("ERROR", error.status)
+                return
+            if self._bookmarks and loop.time() >= next_bookmark:
+                next_bookmark = loop.time() + _BOOKMARK_SECONDS
+                yield self._bookmark({})
+            await _wait(changed, min(max(0.0, end - loop.time()), _LOOK_SECONDS))
 
-    def line(self, event: Event) -> bytes | None:
+    def _initial(self) -> Iterator[bytes]:
+        if not self._begins_now:
+            return
+        self._revision = self._store.revision
+        for obj in self._store.all(self._call.resource.key, self._call.namespace):
+            if self._selects(obj):
+                yield _line(ADDED, self._call.view(obj))
+        if self._marks_end:
+            yield self._bookmark({_INITIAL_END: "true"})
+
+    def _news(self) -> Iterator[bytes]:
+        events = self._store.events_after(self._revision)
+        self._revision = max(self._revision, self._store.revision)
+        for event in events:
+            if (line := self._seen(event)) is not None:
+                yield line
+
+    def _seen(self, event: Event) -> bytes | None:
         """Return an event as this watch sees it, None when it doesn't.
 
         An object that comes to match is added, one that no longer matches is deleted.
@@ -87,11 +89,17 @@ class _View:
         namespace = self._call.namespace
         if namespace is not None and event.obj["metadata"].get("namespace") != namespace:
             return None
-        now = event.kind != DELETED and self.selects(event.obj)
-        before = event.previous is not None and self.selects(event.previous)
+        now = event.kind != DELETED and self._selects(event.obj)
+        before = event.previous is not None and self._selects(event.previous)
         if now:
-            return _line(MODIFIED if before else ADDED, self.show(event.obj))
-        return _line(DELETED, self.show(event.obj)) if before else None
+            return _line(MODIFIED if before else ADDED, self._call.view(event.obj))
+        return _line(DELETED, self._call.view(event.obj)) if before else None
+
+    def _bookmark(self, annotations: dict[str, str]) -> bytes:
+        metadata: Obj = {"resourceVersion": str(self._revision), "creationTimestamp": None}
+        if annotations:
+            metadata["annotations"] = annotations
+        return _line("BOOKMARK", self._call.view({"metadata": metadata}))
 
 
 async def _wait(changed: asyncio.Event, seconds: float) -> None:
@@ -100,13 +108,6 @@ async def _wait(changed: asyncio.Event, seconds: float) -> None:
             await changed.wait()
     except TimeoutError:
         pass
-
-
-def _bookmark(call: Call, revision: int, annotations: dict[str, str]) -> bytes:
-    metadata: dict[str, Any] = {"resourceVersion": str(revision), "creationTimestamp": None}
-    if annotations:
-        metadata["annotations"] = annotations
-    return _line("BOOKMARK", call.view({"metadata": metadata}))
 
 
 def _line(kind: str, obj: Obj) -> bytes:

@@ -143,7 +143,10 @@ class Writer:
         if found is None:
             raise not_found("", "namespaces", namespace)
         if "deletionTimestamp" in found["metadata"]:
-            why = f"unable to create new content in namespace {namespace} because it is being terminated"
+            why = (
+                f"unable to create new content in namespace {namespace} "
+                "because it is being terminated"
+            )
             raise forbidden(resource.group, resource.plural, name, why)
 
     def _admit_new(self, resource: Resource, obj: Obj, validation: str) -> None:
