@@ -6,17 +6,16 @@ objects themselves afterwards. Everything that is shown went through the request
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mlstacks_dagster.engines.helm_calls import HelmCalls, HelmFailure
+from mlstacks_dagster.engines.helm_calls import HelmCalls
 from mlstacks_dagster.engines.helm_drift import document_differences
-from mlstacks_dagster.engines.helm_errors import helm_failed, is_not_ready, is_transient
-from mlstacks_dagster.engines.helm_recovery import Revision, decide, is_stale, last_good, newest
+from mlstacks_dagster.engines.helm_recovery import Revision, last_good
 from mlstacks_dagster.engines.helm_request import HelmRequest, ReleaseInfo, Uninstalled
+from mlstacks_dagster.engines.helm_steps import HelmSteps
 from mlstacks_dagster.engines.helm_tools import HelmTool
 from mlstacks_dagster.engines.helm_verify import Inventory, ReleaseObjects
 from mlstacks_dagster.engines.kube_client import KubeClient
@@ -27,18 +26,14 @@ from mlstacks_dagster.engines.kube_objects import (
     known_objects,
     merged,
 )
-from mlstacks_dagster.engines.kube_trouble import first_lines
 from mlstacks_dagster.engines.process import ProcessRunner
 from mlstacks_dagster.engines.tf_calls import ignore
 from mlstacks_dagster.engines.tf_events import Event, OnEvent
 from mlstacks_dagster.engines.tf_recovery import Crashes
-from mlstacks_dagster.errors import CommandError, MlstacksError
+from mlstacks_dagster.errors import CommandError
 from mlstacks_dagster.settings import Settings
 
 __all__ = ["HelmEngine", "HelmRequest", "ReleaseInfo", "Uninstalled"]
-
-_WAIT_POLL_SECONDS = 2.0
-_MAX_RECOVERIES = 5
 
 ClientMaker = Callable[[HelmRequest], KubeClient]
 
@@ -84,26 +79,30 @@ class HelmEngine:
         """
         client = self._client(request)
         objects = self._objects(request, client)
+        steps = self._steps(request, client, on_event)
         self._calls.settle(request, on_event)
-        history = self._mend(request, on_event)
+        history = steps.mend()
         chart = self._calls.chart(request, on_event)
         inventory = Inventory(request.work_dir)
-        self._write_down_intent(request, chart, client, inventory, objects)
-        before = self._manifest_hash(request) if last_good(history) else ""
-        self._upgrade(request, chart, client, on_event)
-        info, current = self._look(request, objects)
-        if missing := objects.missing(current):
+        inventory.add(objects.normal(self._intended(request, chart, client)))
+        before = self._calls.release(request) if last_good(history) else None
+        steps.upgrade(chart)
+        looked = self._look(request, objects)
+        if looked is None or (missing := objects.missing(looked[1])):
+            what = ", ".join(map(str, missing[:5])) if looked else "record of the release"
             raise CommandError(
                 f"{request.unit}: Helm says that {request.release} is deployed, but the cluster "
-                f"has no {', '.join(map(str, missing[:5]))}",
+                f"has no {what}",
                 remedy="run again; if it stays so, something in the cluster removes it",
             )
+        info, current = looked
         pruned, remembered = objects.prune(inventory.load(), current)
         for ref in pruned:
             on_event(Event(f"{request.unit}: removed {ref}, left by an earlier failed deploy"))
         inventory.save(merged(remembered, current))
         Crashes(request.work_dir).forget()
-        return replace(info, changed=info.manifest_sha256 != before)
+        changed = before is None or before.manifest_sha256 != info.manifest_sha256
+        return replace(info, changed=changed)
 
     def uninstall(self, request: HelmRequest, on_event: OnEvent = ignore) -> Uninstalled:
         """Remove the release and verify that its objects are gone; resumes a killed one.
@@ -113,12 +112,15 @@ class HelmEngine:
         client = self._client(request)
         objects = self._objects(request, client)
         self._calls.settle(request, on_event)
-        history = self._await_others(request, self._calls.history(request), on_event)
+        steps = self._steps(request, client, on_event)
+        history = steps.await_others(self._calls.history(request))
         inventory = Inventory(request.work_dir)
         known = inventory.load()
         if history:
-            known = inventory.add(self._recorded(request, history))
-            self._run_uninstall(request, on_event)
+            known = inventory.add(steps.recorded(history))
+            steps.uninstall()
+        elif not known:
+            known = objects.scan()
         if left := objects.remove(known, request.timeout_seconds):
             raise CommandError(
                 f"{request.unit}: {request.release} is uninstalled, but these are still in the "
@@ -156,9 +158,8 @@ class HelmEngine:
 
     def info(self, request: HelmRequest) -> ReleaseInfo | None:
         """Return the release as it stands; None when there is none."""
-        if not self._calls.history(request):
-            return None
-        return self._look(request, self._objects(request, self._client(request)))[0]
+        looked = self._look(request, self._objects(request, self._client(request)))
+        return looked[0] if looked else None
 
     def history(self, request: HelmRequest) -> tuple[Revision, ...]:
         """Return the release's revisions, oldest first."""
@@ -166,8 +167,8 @@ class HelmEngine:
 
     def manifest_objects(self, request: HelmRequest) -> tuple[ObjectRef, ...]:
         """Return the objects of the newest revision's manifest."""
-        found = known_objects(self._calls.manifest(request), request.namespace)
-        return tuple(o.ref for o in self._objects(request, self._client(request)).normal(found))
+        info = self.info(request)
+        return info.objects if info else ()
 
     def differences(
         self, request: HelmRequest, client: KubeClient | None = None
@@ -179,7 +180,8 @@ class HelmEngine:
         """
         client = client or self._client(request)
         found: list[str] = []
-        for document in documents(self._calls.manifest(request)):
+        release = self._calls.release(request)
+        for document in documents(release.manifest if release else ""):
             found += document_differences(client, document, request.release, request.namespace)
         return tuple(found)
 
@@ -195,172 +197,44 @@ class HelmEngine:
     def _objects(self, request: HelmRequest, client: KubeClient) -> ReleaseObjects:
         return ReleaseObjects(request, client, clock=self._clock, sleep=self._sleep)
 
-    def _mend(self, request: HelmRequest, on_event: OnEvent) -> tuple[Revision, ...]:
-        """Bring the release into a state that Helm upgrades, and return its history."""
-        target = self._calls.target(request)
-        for _ in range(_MAX_RECOVERIES):
-            history = self._await_others(request, self._calls.history(request), on_event)
-            recovery = decide(history)
-            if recovery.action == "none":
-                return history
-            on_event(
-                Event(f"{request.unit}: {recovery.reason}: {recovery.action} first", "milestone")
-            )
-            if recovery.action == "uninstall" or recovery.revision is None:
-                Inventory(request.work_dir).add(self._recorded(request, history))
-                self._run_uninstall(request, on_event)
-                continue
-            argv = target.rollback_argv(
-                recovery.revision,
-                timeout_seconds=request.timeout_seconds,
-                history_max=request.history_max,
-            )
-            try:
-                self._calls.change(request, "rollback", argv, on_event)
-            except HelmFailure as failure:
-                if is_transient(failure.text) or failure.returncode < 0:
-                    raise self._failed(request, "rollback", failure) from failure
-        raise CommandError(
-            f"{request.unit}: {request.release} can't be brought out of a half-done state",
-            remedy=f"look at it: helm history {request.release} -n {request.namespace}",
+    def _steps(self, request: HelmRequest, client: KubeClient, on_event: OnEvent) -> HelmSteps:
+        return HelmSteps(
+            self._calls, request, client, on_event, clock=self._clock, sleep=self._sleep
         )
 
-    def _await_others(
-        self, request: HelmRequest, history: tuple[Revision, ...], on_event: OnEvent
-    ) -> tuple[Revision, ...]:
-        """Wait while a Helm that isn't ours may be working on the release."""
-        spans = Crashes(request.work_dir).spans()
-        told = False
-        while (last := newest(history)) is not None and last.pending:
-            if is_stale(last, spans, self._clock(), request.timeout_seconds):
-                break
-            if not told:
-                text = f"another Helm seems to be at work ({last.status}); waiting for it"
-                on_event(Event(f"{request.unit}: {text}", "milestone"))
-                told = True
-            self._sleep(_WAIT_POLL_SECONDS)
-            history = self._calls.history(request)
-        return history
-
-    def _write_down_intent(
-        self,
-        request: HelmRequest,
-        chart: Path,
-        client: KubeClient,
-        inventory: Inventory,
-        objects: ReleaseObjects,
-    ) -> None:
-        """Write down what the deploy is going to make; refuse a chart that makes nothing."""
-        target = self._calls.target(request)
+    def _intended(
+        self, request: HelmRequest, chart: Path, client: KubeClient
+    ) -> tuple[KnownObject, ...]:
+        """Return what the deploy is going to make; refuse a chart that makes nothing."""
         version = client.version().split("+")[0]
-        argv = target.template_argv(chart, kube_version=version)
+        argv = self._calls.target(request).template_argv(chart, kube_version=version)
         try:
             rendered = self._calls.read(request, "template", argv, values=True)
         except CommandError:
-            return  # the cluster's Helm call says it better
+            return ()  # the call that talks to the cluster says it better
         found = known_objects(rendered, request.namespace)
         if not found:
             raise CommandError(
                 f"{request.unit}: the chart {chart.name} renders nothing with these values",
                 remedy="check the values; a release without objects is never what was meant",
             )
-        crds = self._calls.read(request, "show crds", target.show_crds_argv(chart))
-        inventory.add(objects.normal((*found, *known_objects(crds, "", keep=True))))
-
-    def _recorded(
-        self, request: HelmRequest, history: Sequence[Revision]
-    ) -> tuple[KnownObject, ...]:
-        """Return the objects that any kept revision lists."""
-        found: list[KnownObject] = []
-        for revision in history:
-            manifest = self._calls.manifest(request, revision.number)
-            hooks = self._calls.hooks(request, revision.number)
-            found += known_objects(manifest, request.namespace)
-            found += known_objects(hooks, request.namespace, hook=True)
-        return tuple(found)
-
-    def _upgrade(
-        self, request: HelmRequest, chart: Path, client: KubeClient, on_event: OnEvent
-    ) -> None:
-        argv = self._calls.target(request).upgrade_argv(
-            chart, timeout_seconds=request.timeout_seconds, history_max=request.history_max
-        )
-        try:
-            self._calls.change(request, "upgrade", argv, on_event, values=True)
-        except HelmFailure as failure:
-            waited = failure.timed_out or is_not_ready(failure.text)
-            said = [self._trouble(request, client)] if waited else []
-            killed = failure.returncode < 0 and not failure.timed_out
-            if not killed and (waited or not is_transient(failure.text)):
-                said.append(self._put_back(request, on_event))
-            extra = "\n".join(filter(None, said))
-            raise self._failed(request, "upgrade", failure, extra=extra) from failure
-
-    def _trouble(self, request: HelmRequest, client: KubeClient) -> str:
-        try:
-            refs = [o.ref for o in known_objects(self._calls.manifest(request), request.namespace)]
-            return request.redactor(first_lines(client.trouble(refs)))
-        except MlstacksError as error:
-            return f"(why it is not ready can't be told: {error.message})"
-
-    def _put_back(self, request: HelmRequest, on_event: OnEvent) -> str:
-        """Roll a failed upgrade back to the last good revision; say what was done."""
-        try:
-            history = self._calls.history(request)
-        except CommandError as error:
-            return f"the last good revision was not put back: {error.message}"
-        last, good = newest(history), last_good(history)
-        if last is None or good is None or last.number == good.number:
-            return ""
-        on_event(Event(f"{request.unit}: putting revision {good.number} back", "milestone"))
-        argv = self._calls.target(request).rollback_argv(
-            good.number,
-            timeout_seconds=request.timeout_seconds,
-            history_max=request.history_max,
-        )
-        try:
-            self._calls.change(request, "rollback", argv, on_event)
-        except HelmFailure:
-            return f"revision {good.number}, the last good one, could not be put back"
-        return f"revision {good.number}, the last good one, was put back"
-
-    def _run_uninstall(self, request: HelmRequest, on_event: OnEvent) -> None:
-        argv = self._calls.target(request).uninstall_argv(timeout_seconds=request.timeout_seconds)
-        try:
-            self._calls.change(request, "uninstall", argv, on_event)
-        except HelmFailure as failure:
-            if failure.returncode < 0 or self._calls.history(request):
-                raise self._failed(request, "uninstall", failure) from failure
+        return (*found, *self._calls.crds(request, chart))
 
     def _look(
         self, request: HelmRequest, objects: ReleaseObjects
-    ) -> tuple[ReleaseInfo, tuple[KnownObject, ...]]:
-        metadata = self._calls.metadata(request) or {}
-        manifest = self._calls.manifest(request)
-        found = objects.normal(known_objects(manifest, request.namespace))
-        hooks = known_objects(self._calls.hooks(request), request.namespace, hook=True)
+    ) -> tuple[ReleaseInfo, tuple[KnownObject, ...]] | None:
+        release = self._calls.release(request)
+        if release is None:
+            return None
+        found = objects.normal(release.objects(request.namespace))
         info = ReleaseInfo(
-            revision=int(metadata.get("revision", 0)),
-            chart=str(metadata.get("chart", "")),
-            chart_version=str(metadata.get("version", "")),
-            app_version=str(metadata.get("appVersion", "")),
-            status=str(metadata.get("status", "unknown")),
+            revision=release.revision,
+            chart=release.chart,
+            chart_version=release.chart_version,
+            app_version=release.app_version,
+            status=release.status,
             changed=False,
             objects=tuple(o.ref for o in found),
-            manifest_sha256=hashlib.sha256(manifest.encode()).hexdigest(),
+            manifest_sha256=release.manifest_sha256,
         )
-        return info, merged(found, objects.normal(hooks))
-
-    def _manifest_hash(self, request: HelmRequest) -> str:
-        return hashlib.sha256(self._calls.manifest(request).encode()).hexdigest()
-
-    def _failed(
-        self, request: HelmRequest, verb: str, failure: HelmFailure, *, extra: str = ""
-    ) -> CommandError:
-        what = f"{request.unit}: helm {verb} of {request.release} in {request.namespace}"
-        if failure.timed_out:
-            extra = "\n".join((f"it did not end within {request.timeout_seconds} s", extra))
-            return helm_failed(what, 1, failure.lines, log=request.log(verb), extra=extra)
-        return helm_failed(
-            what, failure.returncode, failure.lines, log=request.log(verb), extra=extra
-        )
+        return info, merged(found, objects.normal(release.hook_objects(request.namespace)))

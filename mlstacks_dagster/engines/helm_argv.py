@@ -65,14 +65,15 @@ class HelmTarget:
             *self._cluster(),
         )
 
-    def rollback_argv(self, revision: int, *, timeout_seconds: int, history_max: int) -> Argv:
-        """``rollback`` to ``revision``, always a named one, waiting until ready."""
+    def rollback_argv(
+        self, revision: int, *, timeout_seconds: int, history_max: int, wait: bool = True
+    ) -> Argv:
+        """``rollback`` to ``revision``, always a named one; ``wait``: until it is ready."""
         return (
             *self._start("rollback"),
             str(revision),
             *self._server_side(),
-            "--wait",
-            "--wait-for-jobs",
+            *(("--wait", "--wait-for-jobs") if wait else ()),
             f"--timeout={timeout_seconds}s",
             f"--history-max={history_max}",
             *self._cluster(),
@@ -93,12 +94,11 @@ class HelmTarget:
         """``history`` as JSON."""
         return (*self._start("history"), "--output=json", *self._cluster())
 
-    def get_argv(self, what: str, revision: int | None = None) -> Argv:
-        """``get``: ``metadata`` (as JSON), ``manifest`` or ``hooks``."""
+    def get_argv(self, template: str, revision: int | None = None) -> Argv:
+        """``get all`` of a revision (default: the newest), printed by a Go template."""
         flags = [f"--revision={revision}"] if revision is not None else []
-        if what == "metadata":
-            flags.append("--output=json")
-        return (self.program, "get", what, self.release, *flags, *self._cluster())
+        template_flag = f"--template={template}"
+        return (self.program, "get", "all", self.release, template_flag, *flags, *self._cluster())
 
     def template_argv(self, chart: Path, *, kube_version: str = "") -> Argv:
         """``template`` with the values on standard input: no cluster is asked."""

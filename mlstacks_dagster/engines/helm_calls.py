@@ -7,15 +7,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from mlstacks_dagster.engines.files import disk_errors, private_folder
 from mlstacks_dagster.engines.helm_argv import ChartSource, HelmTarget
-from mlstacks_dagster.engines.helm_charts import cached_chart, check_digest
-from mlstacks_dagster.engines.helm_errors import helm_failed, is_not_found
+from mlstacks_dagster.engines.helm_charts import cached_chart, check_digest, has_crds
+from mlstacks_dagster.engines.helm_errors import error_text, helm_failed, is_not_found
+from mlstacks_dagster.engines.helm_record import RECORD_TEMPLATE, RecordedRelease, parse_record
 from mlstacks_dagster.engines.helm_recovery import Revision, parse_history
 from mlstacks_dagster.engines.helm_request import HelmRequest
 from mlstacks_dagster.engines.helm_tools import HelmTool
+from mlstacks_dagster.engines.kube_objects import KnownObject, known_objects
 from mlstacks_dagster.engines.process import Command, ProcessRunner, Settled
 from mlstacks_dagster.engines.tf_events import Event, OnEvent
 from mlstacks_dagster.engines.tf_recovery import Crashes
@@ -39,8 +40,8 @@ class HelmFailure(Exception):  # noqa: N818 - always becomes an error of the tre
 
     @property
     def text(self) -> str:
-        """The output in one piece."""
-        return "\n".join(self.lines)
+        """The error that Helm ended with; all of the output when it named none."""
+        return error_text(self.lines)
 
 
 def helm_environment(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
@@ -55,6 +56,7 @@ def helm_environment(environment: Mapping[str, str], folder: Path) -> dict[str, 
         HELM_DATA_HOME=str(folder / "data"),
         HELM_NO_PLUGINS="1",
         HELM_DRIVER="secret",
+        KUBECACHEDIR=str(folder / "kube"),
     )
     return env
 
@@ -197,21 +199,21 @@ class HelmCalls:
         except (ValueError, KeyError, TypeError) as error:
             raise CommandError(f"{request.unit}: helm history is not understood") from error
 
-    def metadata(self, request: HelmRequest) -> dict[str, Any] | None:
-        """Return revision, chart, versions and status; None when there is no release."""
-        text = self.ask(request, "get metadata", self.target(request).get_argv("metadata"))
-        return None if text is None else dict(json.loads(text))
+    def release(self, request: HelmRequest, revision: int | None = None) -> RecordedRelease | None:
+        """Return what Helm recorded of a revision (default: the newest); None without one."""
+        argv = self.target(request).get_argv(RECORD_TEMPLATE, revision)
+        text = self.ask(request, "get all", argv)
+        try:
+            return None if text is None else parse_record(text)
+        except ValueError as error:
+            raise CommandError(f"{request.unit}: helm get all is not understood") from error
 
-    def manifest(self, request: HelmRequest, revision: int | None = None) -> str:
-        """Return the manifest of a revision (default: the newest); it may hold secrets."""
-        argv = self.target(request).get_argv("manifest", revision)
-        return self.ask(request, "get manifest", argv) or ""
-
-    def hooks(self, request: HelmRequest, revision: int | None = None) -> str:
-        """Return the hooks of a revision (default: the newest); they may hold secrets."""
-        return (
-            self.ask(request, "get hooks", self.target(request).get_argv("hooks", revision)) or ""
-        )
+    def crds(self, request: HelmRequest, chart: Path) -> tuple[KnownObject, ...]:
+        """Return the definitions that Helm installs before the chart, and never removes."""
+        if not has_crds(chart):
+            return ()
+        text = self.read(request, "show crds", self.target(request).show_crds_argv(chart))
+        return known_objects(text, "", keep=True)
 
     def chart(self, request: HelmRequest, on_event: OnEvent) -> Path:
         """Return the chart as a local path, fetching it when needed.

@@ -18,7 +18,7 @@ from mlstacks_dagster.engines.helm_argv import ChartSource
 from mlstacks_dagster.errors import InputError
 from mlstacks_dagster.settings import Settings
 
-__all__ = ["cached_chart", "chart_metadata", "check_digest", "resolve_chart"]
+__all__ = ["cached_chart", "chart_metadata", "check_digest", "has_crds", "resolve_chart"]
 
 
 def resolve_chart(reference: ChartReference, settings: Settings) -> Path | str:
@@ -63,6 +63,17 @@ def chart_metadata(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path} is not a chart: its Chart.yaml is no mapping")
     return content
+
+
+def has_crds(path: Path) -> bool:
+    """Tell whether the chart, or one inside it, has a ``crds`` folder."""
+    if path.is_dir():
+        return any(folder.is_dir() for folder in path.rglob("crds")) or any(
+            has_crds(inner) for inner in path.glob("charts/*.tgz")
+        )
+    with tarfile.open(path) as archive:
+        names = archive.getnames()
+    return any("/crds/" in name or name.endswith(".tgz") for name in names)
 
 
 def check_digest(path: Path, digest: str | None) -> None:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from mlstacks_dagster.errors import CommandError, TransientCommandError
 
-__all__ = ["helm_failed", "is_not_found", "is_not_ready", "is_transient"]
+__all__ = ["error_text", "helm_failed", "is_not_found", "is_not_ready", "is_transient"]
 
 _TRANSIENT = re.compile(
-    r"TooManyRequests|[Tt]oo many requests|the server is currently unable to handle the request"
+    r"TooManyRequests|[Tt]oo many requests|Internal error occurred"
+    r"|Timeout: request did not complete|asked us to try again later|the server is currently unable to handle the request"
     r"|an error on the server|InternalError|[Ii]nternal server error|ServiceUnavailable"
     r"|unable to return a response in the time allotted|etcdserver: |etcd.*timed? ?out"
     r"|status(?: code)?:? (?:429|50[0234])\b|: (?:429|50[0234]) [A-Z]"
@@ -47,6 +48,12 @@ _NOISE = re.compile(r"^(WARNING|level=WARN|I\d{4} |W\d{4} )|^\s*$")
 _TAIL = 12
 
 
+def error_text(lines: Sequence[str]) -> str:
+    """Return the error that Helm ended with; all of its output when it named none."""
+    starts = [number for number, line in enumerate(lines) if line.startswith("Error:")]
+    return "\n".join(lines[starts[-1] if starts else 0 :])
+
+
 def is_not_found(text: str) -> bool:
     """Tell whether Helm says that there is no such release."""
     return bool(_NOT_FOUND.search(text))
@@ -69,7 +76,7 @@ def helm_failed(
 
     ``what`` names it; ``lines`` is its output and ``extra`` what else is known, both redacted.
     """
-    text = "\n".join(lines)
+    text, error = "\n".join(lines), error_text(lines)
     if returncode < 0:
         message = f"{what} was ended by {_signal(returncode)}"
         return CommandError(
@@ -78,11 +85,11 @@ def helm_failed(
     said = "\n".join(line for line in lines if not _NOISE.search(line)) or text
     shown = "\n".join(said.splitlines()[-_TAIL:])
     message = "\n".join(part for part in (f"{what} failed", extra, shown) if part)
-    if is_transient(text) and not extra:
+    if is_transient(error) and not extra:
         return TransientCommandError(
             message, returncode=returncode, remedy="it may pass: run the same command again"
         )
-    return CommandError(message, returncode=returncode, remedy=_remedy(text, log))
+    return CommandError(message, returncode=returncode, remedy=_remedy(error, log))
 
 
 def _signal(returncode: int) -> str:

@@ -75,7 +75,7 @@ class InstalledTools:
     fetched: bool
 
 
-def run_version(argv: Sequence[str]) -> str:
+def _run_version(argv: Sequence[str]) -> str:
     """Return what ``argv`` prints; raises OSError or :class:`subprocess.SubprocessError`."""
     done = subprocess.run(  # noqa: S603 - argv is ours
         argv,
@@ -93,7 +93,7 @@ def find_helm(
     settings: Settings,
     *,
     which: Callable[[str], str | None] = shutil.which,
-    run: Callable[[Sequence[str]], str] = run_version,
+    run: Callable[[Sequence[str]], str] = _run_version,
 ) -> HelmTool:
     """Return the Helm to use.
 

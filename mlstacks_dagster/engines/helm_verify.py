@@ -27,6 +27,7 @@ from mlstacks_dagster.engines.kube_objects import (
 __all__ = ["Inventory", "ReleaseObjects"]
 
 _POLL_SECONDS = 0.25
+_HELM_LABEL = "app.kubernetes.io/managed-by=Helm"
 _SHARED_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
@@ -115,6 +116,23 @@ class ReleaseObjects:
             self._sleep(_POLL_SECONDS)
         return tuple(o.ref for o in left)
 
+    def scan(self) -> tuple[KnownObject, ...]:
+        """Look through the whole cluster for objects with this release's annotations.
+
+        For a release of which neither Helm nor we have a record (any more).
+        """
+        found = []
+        for kind in self._client.kinds():
+            if not {"list", "delete"} <= set(kind.verbs):
+                continue
+            for live in self._client.list(kind.api_version, kind.kind, labels=_HELM_LABEL):
+                if self._is_ours(live):
+                    metadata = live["metadata"]
+                    namespace = str(metadata.get("namespace") or "")
+                    ref = ObjectRef(kind.api_version, kind.kind, metadata["name"], namespace)
+                    found.append(KnownObject(ref))
+        return tuple(found)
+
     def leftovers(self, known: Iterable[KnownObject]) -> tuple[ObjectRef, ...]:
         """Return what exists after an uninstall and was never to be removed by it."""
         found = [
@@ -159,7 +177,7 @@ class ReleaseObjects:
         if live["metadata"].get("deletionTimestamp"):
             return True
         if known.hook or self._is_ours(live):
-            self._client.delete(known.ref)
+            self._client.delete(known.ref, propagation="Foreground")
             return self._client.get(known.ref) is not None
         return False
 

@@ -36,7 +36,7 @@ class ResourceKind:
     verbs: tuple[str, ...] = ()
 
 
-class Connection(Protocol):
+class _Connection(Protocol):
     """What sends requests: a :class:`KubeConnection`, or a stand-in in tests."""
 
     def request(
@@ -65,7 +65,7 @@ class KubeClient:
         context: str,
         environment: Mapping[str, str] | None = None,
         *,
-        connection: Connection | None = None,
+        connection: _Connection | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:

@@ -27,6 +27,7 @@ ERRORS = [
     (errors.NotOwnedError("what", remedy="do this"), 3),
     (errors.StackBusyError("what", remedy="do this"), 3),
     (errors.CommandError("what", returncode=9, remedy="do this"), 1),
+    (errors.CommandTimeoutError("what", remedy="do this"), 1),
     (errors.StateLockedError("what", lock=None, remedy="do this"), 1),
     (errors.TransientCommandError("what", remedy="do this"), 1),
     (errors.CommandCancelledError("what", remedy="do this"), 1),

@@ -1,0 +1,208 @@
+"""What the tests of the Helm engine share: Helm itself, a chart, a cluster, a release."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlstacks_dagster.engines.helm import HelmEngine, HelmRequest
+from mlstacks_dagster.engines.helm_tools import find_helm, install_tools
+from mlstacks_dagster.engines.kube_client import KubeClient
+from mlstacks_dagster.engines.process import ProcessRunner
+from mlstacks_dagster.engines.redaction import Redactor
+from mlstacks_dagster.engines.tf_events import Event
+from mlstacks_dagster.sandbox.kube import KubeEmulator
+from mlstacks_dagster.settings import Settings
+
+NAMESPACE = "demo"
+RELEASE = "web"
+
+_CHART = """apiVersion: v2
+name: demo
+version: 1.2.3
+appVersion: "9.9"
+"""
+_VALUES = """image: example.org/web:1
+replicas: 1
+names: []
+claims: false
+hook: false
+slow: 0
+empty: false
+secret: ""
+"""
+_TEMPLATE = """{{- if not .Values.empty }}
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, labels: {app: web}}
+spec:
+  replicas: {{ .Values.replicas }}
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: {{ .Values.image | quote }}}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: demo-{{ .Release.Name }}}
+rules: []
+{{- range .Values.names }}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: {{ . }}}
+data: {key: value}
+{{- end }}
+{{- if .Values.secret }}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: given}
+stringData: {password: {{ .Values.secret | quote }}}
+{{- end }}
+{{- if .Values.claims }}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  serviceName: db
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec: {containers: [{name: db, image: "example.org/db:1"}]}
+  volumeClaimTemplates:
+    - metadata: {name: data}
+      spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+{{- end }}
+{{- if .Values.hook }}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: migrate, annotations: {helm.sh/hook: "post-install,post-upgrade"}}
+spec:
+  template:
+    spec: {restartPolicy: Never, containers: [{name: job, image: {{ .Values.hook | quote }}}]}
+{{- end }}
+{{- end }}
+"""
+_CRD = """apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: things.example.org}
+spec:
+  group: example.org
+  names: {kind: Thing, plural: things, singular: thing, listKind: ThingList}
+  scope: Namespaced
+  versions:
+    - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}
+"""
+
+
+def write_chart(folder: Path, *, crds: bool = False) -> Path:
+    """Write the chart that the tests deploy."""
+    (folder / "templates").mkdir(parents=True)
+    (folder / "Chart.yaml").write_text(_CHART)
+    (folder / "values.yaml").write_text(_VALUES)
+    (folder / "templates" / "all.yaml").write_text(_TEMPLATE)
+    if crds:
+        (folder / "crds").mkdir()
+        (folder / "crds" / "things.yaml").write_text(_CRD)
+    return folder
+
+
+def real_helm(tmp_path_factory: Any) -> Path:
+    """Return the real Helm: the one of ``MLSTACKS_TEST_HELM``, else fetched once for all tests."""
+    named = os.environ.get("MLSTACKS_TEST_HELM")
+    if named:
+        return Path(named)
+    base: Path = tmp_path_factory.getbasetemp().parent / "shared-helm"
+    base.mkdir(exist_ok=True)
+    with (base / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return install_tools(Settings(home=base, stacks_dir=base)).helm
+
+
+@dataclass
+class Release:
+    """A release of the tests' chart in an emulated cluster, with what the engine said."""
+
+    folder: Path
+    helm: Path
+    kube: KubeEmulator
+    name: str = RELEASE
+    timeout_seconds: int = 30
+    events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.context = self.kube.kubeconfig(self.folder / "kubeconfig")
+        self.chart = self.folder / "chart"
+        if not self.chart.exists():
+            write_chart(self.chart)
+        self.client = KubeClient(self.folder / "kubeconfig", self.context)
+        self.client.apply(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+        )
+        self.first = set(self.kube.everything())
+        self.settings = Settings(home=self.folder / "home", stacks_dir=self.folder, helm=self.helm)
+
+    def engine(self, runner: ProcessRunner | None = None) -> HelmEngine:
+        """Return an engine as a fresh process would make it."""
+        return HelmEngine(find_helm(self.settings), runner or ProcessRunner(), self.settings)
+
+    def request(self, **values: Any) -> HelmRequest:
+        """Return the request to deploy the chart with ``values``."""
+        return HelmRequest(
+            unit="web_server",
+            release=self.name,
+            namespace=NAMESPACE,
+            chart=self.chart,
+            kubeconfig=self.folder / "kubeconfig",
+            context=self.context,
+            work_dir=self.folder / "work" / self.name,
+            values=values,
+            environment={"PATH": os.environ["PATH"], "HOME": str(self.folder)},
+            redactor=Redactor(["a-very-secret-word"]),
+            timeout_seconds=self.timeout_seconds,
+        )
+
+    def deploy(self, **values: Any) -> Any:
+        """Deploy with ``values``."""
+        return self.engine().deploy(self.request(**values), self.events.append)
+
+    def uninstall(self) -> Any:
+        """Uninstall."""
+        return self.engine().uninstall(self.request(), self.events.append)
+
+    def statuses(self) -> list[str]:
+        """Return the status of each revision, oldest first."""
+        return [r.status for r in self.engine().history(self.request())]
+
+    def milestones(self) -> str:
+        """Return what the engine told as milestones, one a line."""
+        return "\n".join(e.text for e in self.events if e.kind == "milestone")
+
+    def said(self) -> str:
+        """Return everything that the engine told."""
+        return "\n".join(e.text for e in self.events)
+
+    def objects(self) -> list[str]:
+        """Return plural and name of what is in the cluster and was not there at first."""
+        return sorted(
+            f"{plural}/{name}"
+            for plural, namespace, name in set(self.kube.everything()) - self.first
+            if not plural.startswith("events")
+        )
+
+
+def fresh_copy(release: Release) -> None:
+    """Forget the work folder, as if another machine took over."""
+    shutil.rmtree(release.folder / "work", ignore_errors=True)
