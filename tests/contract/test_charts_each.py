@@ -1,0 +1,349 @@
+"""What single charts of ours promise, each in its own way."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.contract.chart_tools import CHARTS, Case, Helm, Object, cases, label, load_objects
+
+MLFLOW = CHARTS / "experiment_tracker_mlflow"
+KUBEFLOW = CHARTS / "orchestrator_kubeflow"
+ISSUERS = CHARTS / "cluster_issuers"
+PASSWORD = "only%for-this/test"
+DATABASE = "postgresql://runs:a%40b@db.example.com/runs"
+
+STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"
+PRODUCTION = "https://acme-v02.api.letsencrypt.org/directory"
+
+
+def _cases(chart: Path) -> list[Any]:
+    return [pytest.param(case, id=case.name) for case in cases() if case.chart == chart]
+
+
+def _render(helm: Helm, chart: Path, **values: Any) -> list[Object]:
+    file = helm.folder / "given.yaml"
+    file.write_text(yaml.safe_dump(values))
+    done = helm.template(chart, (file,))
+    assert done.returncode == 0, done.stderr
+    return load_objects(done.stdout)
+
+
+def _refusal(helm: Helm, chart: Path, **values: Any) -> str:
+    file = helm.folder / "given.yaml"
+    file.write_text(yaml.safe_dump(values))
+    done = helm.template(chart, (file,))
+    assert done.returncode != 0, "it renders"
+    return done.stderr
+
+
+def _one(objects: list[Object], kind: str, name: str | None = None) -> Object:
+    found = [o for o in objects if o["kind"] == kind and name in (None, o["metadata"]["name"])]
+    assert len(found) == 1, [label(o) for o in objects]
+    return found[0]
+
+
+def _environment(container: Object) -> dict[str, Any]:
+    return {v["name"]: v.get("value", v.get("valueFrom")) for v in container.get("env", ())}
+
+
+# MLflow
+
+
+@pytest.mark.parametrize("case", _cases(MLFLOW))
+def test_mlflow_asks_for_a_password_in_every_case(case: Case, helm: Helm) -> None:
+    deployment = _one(helm.objects(case), "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["command"] == ["python", "/etc/mlflow/start.py"]
+    assert "--serve-artifacts" in container["args"]
+    environment = _environment(container)
+    for name in ("ADMIN_USERNAME", "ADMIN_PASSWORD"):
+        assert environment[f"MLFLOW_AUTH_{name}"]["secretKeyRef"]["name"] == "mlflow-auth"
+    assert environment["DATABASE_URL"]["secretKeyRef"]["optional"] is True
+    assert "*" not in environment["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+
+
+def test_mlflow_has_no_ingress_without_tls(helm: Helm) -> None:
+    bucket = {"bucket": "example"}
+    assert "TLS" in _refusal(helm, MLFLOW, artifacts=bucket, ingress={"host": "a.example.com"})
+
+
+def test_mlflow_without_a_bucket_is_refused(helm: Helm) -> None:
+    assert "artifacts.bucket" in _refusal(helm, MLFLOW)
+
+
+def test_the_users_bucket_comes_before_the_stacks(helm: Helm) -> None:
+    objects = _render(helm, MLFLOW, artifacts={"bucket": "mine", "stackBucket": "the-stacks"})
+    (container,) = _one(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert "--artifacts-destination=s3://mine/mlflow" in container["args"]
+
+
+_FAKE_MLFLOW = """
+import json, os
+class SqlAlchemyStore:
+    def init_db(self, uri): self.uri = uri
+    def has_user(self, name): return os.path.exists(os.environ["USERS"])
+    def authenticate_user(self, name, password): return open(os.environ["USERS"]).read() == password
+    def create_user(self, name, password, is_admin): self._say("create", name, password, is_admin)
+    def update_user(self, name, password, is_admin): self._say("update", name, password, is_admin)
+    def _say(self, what, name, password, is_admin):
+        assert is_admin and name == "admin"
+        open(os.environ["USERS"], "w").write(password)
+        open(os.environ["DONE"], "a").write(what + " " + self.uri + "\\n")
+"""
+_FAKE_SQLALCHEMY = """
+class _Engine:
+    def dispose(self): pass
+    def has_table(self, name): return name == "alembic_version"
+def create_engine(uri): return _Engine()
+def inspect(engine): return engine
+"""
+_FAKE_COMMANDS = """
+import os
+class commands:
+    @staticmethod
+    def main(arguments, standalone_mode):
+        assert not standalone_mode
+        open(os.environ["DONE"], "a").write(" ".join(arguments) + "\\n")
+"""
+_FAKE_SERVER = """#!{python}
+import json, os, sys
+print(json.dumps({{"argv": sys.argv, "environment": dict(os.environ)}}))
+"""
+
+
+class MlflowStart:
+    """``start.py`` with stand-ins for MLflow's modules and for its server."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        auth = folder / "lib" / "mlflow" / "server" / "auth"
+        auth.mkdir(parents=True)
+        for package in (auth, auth.parent, auth.parent.parent):
+            (package / "__init__.py").write_text("")
+        (auth / "sqlalchemy_store.py").write_text(_FAKE_MLFLOW)
+        (folder / "lib" / "mlflow" / "db.py").write_text(_FAKE_COMMANDS)
+        (folder / "lib" / "sqlalchemy.py").write_text(_FAKE_SQLALCHEMY)
+        server = folder / "bin" / "mlflow"
+        server.parent.mkdir()
+        server.write_text(_FAKE_SERVER.format(python=sys.executable))
+        server.chmod(0o700)
+        self.done = folder / "done"
+        self.config = folder / "basic_auth.ini"
+
+    def run(self, *, password: str = PASSWORD, **more: str) -> subprocess.CompletedProcess[str]:
+        environment = {
+            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
+            "PYTHONPATH": str(self.folder / "lib"),
+            "DONE": str(self.done),
+            "USERS": str(self.folder / "users"),
+            "MLFLOW_DATA_DIR": "/data",
+            "MLFLOW_AUTH_CONFIG_PATH": str(self.config),
+            "MLFLOW_DEFAULT_PERMISSION": "NO_PERMISSIONS",
+            "MLFLOW_AUTH_ADMIN_USERNAME": "admin",
+            "MLFLOW_AUTH_ADMIN_PASSWORD": password,
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": "a-key",
+            **more,
+        }
+        return subprocess.run(
+            [sys.executable, str(MLFLOW / "files" / "start.py"), "--host=0.0.0.0"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env=environment,
+        )
+
+
+def test_mlflow_starts_with_basic_auth_and_no_password_in_its_arguments(tmp_path: Path) -> None:
+    start = MlflowStart(tmp_path)
+    done = start.run()
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["argv"][1:] == ["server", "--app-name", "basic-auth", "--host=0.0.0.0"]
+    assert PASSWORD not in " ".join(said["argv"])
+    assert said["environment"]["MLFLOW_BACKEND_STORE_URI"] == "sqlite:////data/mlflow.db"
+    assert start.done.read_text() == (
+        "create sqlite:////data/auth.db\nupgrade sqlite:////data/mlflow.db\n"
+    )
+    assert PASSWORD not in start.config.read_text()
+    assert start.config.stat().st_mode & 0o077 == 0
+
+
+def test_mlflow_takes_over_a_password_that_was_changed(tmp_path: Path) -> None:
+    start = MlflowStart(tmp_path)
+    start.run()
+    start.run()
+    start.run(password="another-password")
+    words = [line.split()[0] for line in start.done.read_text().splitlines()]
+    assert [word for word in words if word != "upgrade"] == ["create", "update"]
+
+
+def test_mlflow_uses_the_database_of_the_secret_for_runs_and_users(tmp_path: Path) -> None:
+    start = MlflowStart(tmp_path)
+    done = start.run(DATABASE_URL=DATABASE)
+    said = json.loads(done.stdout)
+    assert said["environment"]["MLFLOW_BACKEND_STORE_URI"] == DATABASE
+    assert "a%40b" not in " ".join(said["argv"])
+    assert "a%%40b" in start.config.read_text(), "configparser reads %% as %"
+    assert start.config.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"MLFLOW_FLASK_SERVER_SECRET_KEY": ""}, "flask-secret-key"),
+        ({"password": ""}, "password"),
+        ({"password": "too-short"}, "12 characters"),
+    ],
+)
+def test_mlflow_does_not_start_half_locked(
+    changed: dict[str, str], words: str, tmp_path: Path
+) -> None:
+    done = MlflowStart(tmp_path).run(**changed)
+    assert done.returncode != 0
+    assert words in done.stderr
+    assert done.stdout == "", "the server must not have started"
+
+
+# Kubeflow Pipelines
+
+
+@pytest.mark.parametrize("case", _cases(KUBEFLOW))
+def test_kubeflow_has_no_way_in_from_outside(case: Case, helm: Helm) -> None:
+    """Its API and its user interface have no login, so nothing may lead to them."""
+    objects = helm.objects(case)
+    assert not [o for o in objects if o["kind"] in ("Ingress", "HTTPRoute", "VirtualService")]
+    everything = [
+        o for o in objects if o["kind"] == "NetworkPolicy" if not o["spec"]["podSelector"]
+    ]
+    assert [policy["spec"]["ingress"] for policy in everything] == [
+        [{"from": [{"podSelector": {}}]}]
+    ]
+
+
+def test_kubeflow_on_s3_has_no_keys_at_all(helm: Helm) -> None:
+    role = {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/kfp"}
+    objects = _render(
+        helm,
+        KUBEFLOW,
+        objectStore={"bucket": "artifacts", "region": "eu-north-1"},
+        serviceAccounts={"annotations": role},
+    )
+    text = yaml.safe_dump_all(objects)
+    assert "mlpipeline-minio-artifact" not in text
+    assert "minio" not in {o["metadata"]["name"] for o in objects}
+    taking = {
+        o["metadata"]["name"]
+        for o in objects
+        if o["kind"] == "ServiceAccount" and o["metadata"].get("annotations") == role
+    }
+    assert taking == {"ml-pipeline", "ml-pipeline-ui", "pipeline-runner"}
+    launcher = yaml.safe_load(_one(objects, "ConfigMap", "kfp-launcher")["data"]["providers"])
+    assert launcher["s3"]["default"]["credentials"] == {"fromEnv": True}
+    argo = yaml.safe_load(_one(objects, "ConfigMap", "artifact-repositories")["data"]["default"])
+    assert argo["s3"]["useSDKCreds"] is True
+    assert argo["s3"]["keyFormat"] == "kubeflow/artifacts/{{workflow.name}}/{{pod.name}}"
+
+
+def test_pipelines_read_no_secret_but_the_stores(helm: Helm) -> None:
+    for bucket in ("", "artifacts"):
+        objects = _render(helm, KUBEFLOW, objectStore={"bucket": bucket, "region": "eu-north-1"})
+        for role in (o for o in objects if o["kind"] == "Role"):
+            for rule in role["rules"]:
+                if "secrets" in rule["resources"]:
+                    assert rule["resourceNames"] == ["mlpipeline-minio-artifact"], label(role)
+                    assert rule["verbs"] == ["get"]
+
+
+def test_scripts_of_kubeflow_are_right_for_a_shell(helm: Helm) -> None:
+    for script in sorted((KUBEFLOW / "files").glob("*.sh")):
+        done = subprocess.run(
+            ["bash", "-n", str(script)], capture_output=True, text=True, timeout=30, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_metadata_store_gets_its_password_in_memory(helm: Helm) -> None:
+    objects = _render(helm, KUBEFLOW)
+    pod = _one(objects, "Deployment", "metadata-grpc-deployment")["spec"]["template"]["spec"]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert volumes["config"]["emptyDir"]["medium"] == "Memory"
+    assert (
+        "--metadata_store_server_config_file=/config/server.pbtxt" in pod["containers"][0]["args"]
+    )
+    assert "MYSQL_PASSWORD" not in _environment(pod["containers"][0])
+
+
+# Issuers
+
+
+def _servers(objects: list[Object]) -> dict[str, str]:
+    return {
+        o["metadata"]["name"]: o["spec"].get("acme", {}).get("server", "self-signed")
+        for o in objects
+    }
+
+
+def test_without_an_address_certificates_are_self_signed(helm: Helm) -> None:
+    assert _servers(_render(helm, ISSUERS, name="x")) == {
+        "x": "self-signed",
+        "x-self-signed": "self-signed",
+    }
+
+
+def test_staging_is_staging_and_production_is_production(helm: Helm) -> None:
+    acme = {"email": "certificates@example.com"}
+    found = _servers(_render(helm, ISSUERS, name="x", acme=acme))
+    assert found == {
+        "x": PRODUCTION,
+        "x-production": PRODUCTION,
+        "x-self-signed": "self-signed",
+        "x-staging": STAGING,
+    }
+    assert _servers(_render(helm, ISSUERS, name="x", kind="staging", acme=acme))["x"] == STAGING
+
+
+def test_an_acme_issuer_without_an_address_is_refused(helm: Helm) -> None:
+    assert "acme.email" in _refusal(helm, ISSUERS, name="x", kind="production")
+
+
+# Tekton, MinIO, the namespace of pipelines
+
+
+def test_tektons_dashboard_reads_only_and_nothing_leads_to_it(helm: Helm) -> None:
+    objects = _render(helm, CHARTS / "tekton_config")
+    config = _one(objects, "TektonConfig")
+    assert config["metadata"]["name"] == "config"
+    assert config["spec"]["profile"] == "all"
+    assert config["spec"]["dashboard"] == {"readonly": True}
+    assert not [o for o in objects if o["kind"] in ("Ingress", "Service")]
+
+
+def test_minio_has_a_bucket_and_no_console(helm: Helm) -> None:
+    objects = _render(helm, CHARTS / "artifact_store_minio", bucket="models")
+    pod = _one(objects, "StatefulSet")["spec"]["template"]["spec"]
+    assert pod["initContainers"][0]["command"] == ["mkdir", "-p", "/data/models"]
+    assert _environment(pod["containers"][0])["MINIO_BROWSER"] == "off"
+    assert [p["name"] for p in _one(objects, "Service")["spec"]["ports"]] == ["s3"]
+
+
+def test_the_orchestrator_gets_what_zenml_uses_and_no_more(helm: Helm) -> None:
+    role = _one(_render(helm, CHARTS / "orchestrator_kubernetes_namespace"), "Role")
+    rights = {
+        (resource, verb)
+        for rule in role["rules"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    for resource in ("pods", "jobs", "cronjobs"):
+        assert {(resource, v) for v in ("create", "get", "list", "patch", "delete")} <= rights
+    assert ("pods/log", "get") in rights
+    assert not {r for r, _ in rights} & {"roles", "rolebindings", "pods/exec", "deployments"}
