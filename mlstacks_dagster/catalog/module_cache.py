@@ -5,10 +5,10 @@ A file that can't be read is as good as none, and one that can't be written is l
 
 from __future__ import annotations
 
-import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
+
+from mlstacks_dagster.files import write_private
 
 __all__ = ["keep", "kept"]
 
@@ -29,25 +29,8 @@ def keep(folder: Path, name: str, content: bytes, *, limit: int = _LIMIT) -> Non
     Of more than ``limit`` files, those written first are removed.
     """
     with suppress(OSError):
-        _make_private(folder)
-        _replace(folder / name, content)
+        write_private(folder / name, content)
         _remove_oldest(folder, limit)
-
-
-def _make_private(folder: Path) -> None:
-    for missing in reversed([p for p in (folder, *folder.parents) if not p.exists()]):
-        missing.mkdir(mode=0o700, exist_ok=True)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _remove_oldest(folder: Path, limit: int) -> None:

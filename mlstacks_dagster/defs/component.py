@@ -16,7 +16,7 @@ from dagster.components import DefsStateConfig, DefsStateConfigArgs, ResolvedDef
 
 from mlstacks_dagster.defs.build import build_defs
 from mlstacks_dagster.defs.site import LIFECYCLE, Site
-from mlstacks_dagster.lifecycle.files import write_private
+from mlstacks_dagster.files import write_private
 from mlstacks_dagster.lifecycle.models import StackSnapshot
 
 __all__ = ["StackFolder", "load_snapshot", "store_snapshot"]

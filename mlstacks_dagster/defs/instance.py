@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from mlstacks_dagster.lifecycle.files import write_private
+from mlstacks_dagster.files import write_private
 from mlstacks_dagster.lifecycle.locks import hold
 from mlstacks_dagster.settings import Settings
 

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from mlstacks_dagster.defs import names
 from mlstacks_dagster.defs.build import build_defs
 from mlstacks_dagster.defs.site import Site
-from mlstacks_dagster.lifecycle.files import write_private
+from mlstacks_dagster.files import write_private
 from mlstacks_dagster.lifecycle.models import StackSnapshot
 from mlstacks_dagster.settings import Settings
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from mlstacks_dagster.defs import names
 from mlstacks_dagster.defs.origin import MODULE
 from mlstacks_dagster.engines.detached import created_at, is_running
-from mlstacks_dagster.lifecycle.files import write_private
+from mlstacks_dagster.files import write_private
 from mlstacks_dagster.settings import Settings
 
 __all__ = ["HOST", "Process", "UiServices", "UiState", "running_ui", "state_path"]

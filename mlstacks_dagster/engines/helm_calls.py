@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from mlstacks_dagster.engines.files import disk_errors, private_folder
 from mlstacks_dagster.engines.helm_argv import ChartSource, HelmTarget
 from mlstacks_dagster.engines.helm_charts import cached_chart, check_digest, has_crds
 from mlstacks_dagster.engines.helm_errors import error_text, helm_failed, is_not_found
@@ -21,6 +20,7 @@ from mlstacks_dagster.engines.process import Command, ProcessRunner, Settled
 from mlstacks_dagster.engines.tf_events import Event, OnEvent
 from mlstacks_dagster.engines.tf_recovery import Crashes
 from mlstacks_dagster.errors import CommandError, CommandTimeoutError
+from mlstacks_dagster.files import disk_errors, private_folder
 
 __all__ = ["HelmCalls", "HelmFailure", "helm_environment"]
 

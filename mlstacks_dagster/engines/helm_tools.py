@@ -18,9 +18,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlstacks_dagster.engines.files import disk_errors, private_folder, write_private
 from mlstacks_dagster.engines.helm_argv import version_argv
 from mlstacks_dagster.errors import CommandError, ToolNotFoundError
+from mlstacks_dagster.files import disk_errors, private_folder, write_private
 from mlstacks_dagster.settings import Settings, process_environment
 
 __all__ = ["MINIMUM_HELM", "HelmTool", "InstalledTools", "find_helm", "install_tools"]

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mlstacks_dagster.engines.files import disk_errors, write_private
 from mlstacks_dagster.engines.helm_request import HelmRequest
 from mlstacks_dagster.engines.kube_client import KubeClient
 from mlstacks_dagster.engines.kube_objects import (
@@ -23,6 +22,7 @@ from mlstacks_dagster.engines.kube_objects import (
     known_to_json,
     merged,
 )
+from mlstacks_dagster.files import disk_errors, write_private
 
 __all__ = ["Inventory", "ReleaseObjects"]
 

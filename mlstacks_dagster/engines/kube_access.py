@@ -16,9 +16,9 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from mlstacks_dagster.engines.files import private_folder, write_private
 from mlstacks_dagster.engines.kube_token import eks_token, gke_token
 from mlstacks_dagster.errors import InputError
+from mlstacks_dagster.files import private_folder, write_private
 
 __all__ = [
     "ClusterAccess",

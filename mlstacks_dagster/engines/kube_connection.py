@@ -16,9 +16,9 @@ from urllib.parse import urlencode
 
 import yaml
 
-from mlstacks_dagster.engines.files import write_private
 from mlstacks_dagster.engines.kube_errors import TransientKubeError, api_error, unreachable
 from mlstacks_dagster.errors import InputError, MlstacksError
+from mlstacks_dagster.files import write_private
 
 __all__ = ["KubeConnection"]
 

@@ -21,7 +21,6 @@ from pathlib import Path
 import psutil
 
 from mlstacks_dagster.engines.child import TICK_SECONDS, Child, end_group, start_process
-from mlstacks_dagster.engines.files import disk_errors, private_folder
 from mlstacks_dagster.engines.log_tail import LogTail
 from mlstacks_dagster.engines.process_record import (
     ProcessRecord,
@@ -32,6 +31,7 @@ from mlstacks_dagster.engines.process_record import (
 )
 from mlstacks_dagster.engines.signals import shielded
 from mlstacks_dagster.errors import CommandCancelledError, CommandError, CommandTimeoutError
+from mlstacks_dagster.files import disk_errors, private_folder
 
 __all__ = ["Captured", "Command", "OnLine", "Patience", "ProcessRunner", "Settled", "settle"]
 

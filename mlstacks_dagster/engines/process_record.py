@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from mlstacks_dagster.engines.files import write_private
+from mlstacks_dagster.files import write_private
 
 __all__ = ["ProcessRecord", "group_members", "is_alive", "read_record", "recorded_process"]
 

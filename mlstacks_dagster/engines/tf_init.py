@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mlstacks_dagster.engines.files import disk_errors, private_folder, write_private
 from mlstacks_dagster.engines.tf_stage import Workspace
+from mlstacks_dagster.files import disk_errors, private_folder, write_private
 
 __all__ = ["cache_lock", "forget_init", "is_initialised", "remember_init"]
 

@@ -13,9 +13,9 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from mlstacks_dagster.engines.files import write_private
 from mlstacks_dagster.engines.process import Settled
 from mlstacks_dagster.engines.tf_state import LockInfo
+from mlstacks_dagster.files import write_private
 
 __all__ = ["Crashes", "is_ours", "whoami"]
 

@@ -26,11 +26,11 @@ from typing import Any
 
 from mlstacks_dagster.catalog.variables import module_providers
 from mlstacks_dagster.engines.environment import user_cli_config
-from mlstacks_dagster.engines.files import disk_errors, private_folder, write_private
 from mlstacks_dagster.engines.process import Settled
 from mlstacks_dagster.engines.redaction import Redactor
 from mlstacks_dagster.engines.wiring import CLOUD, Wiring
 from mlstacks_dagster.errors import MlstacksError
+from mlstacks_dagster.files import disk_errors, private_folder, write_private
 
 __all__ = ["UnitRequest", "Workspace", "merge_overrides", "stage", "write_imports"]
 

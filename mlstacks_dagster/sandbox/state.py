@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mlstacks_dagster.engines import detached
-from mlstacks_dagster.engines.files import write_private
+from mlstacks_dagster.files import write_private
 
 __all__ = [
     "ANSWER_SECONDS",

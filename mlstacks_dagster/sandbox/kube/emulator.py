@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from mlstacks_dagster.engines.files import write_private
+from mlstacks_dagster.files import write_private
 
 from .calls import Request
 from .cluster import Cluster

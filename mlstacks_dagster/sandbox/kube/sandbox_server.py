@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlstacks_dagster.engines.files import write_private
 from mlstacks_dagster.errors import SandboxError
+from mlstacks_dagster.files import write_private
 
 from .tls import Identity, make_identity
 
