@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlstacks_dagster.cli.common import json_option, print_json, print_table
-from mlstacks_dagster.errors import InputError
+from mlstacks_dagster.errors import InputError, MlstacksError
 
 if TYPE_CHECKING:
     from mlstacks_dagster.ledger.records import StackRecord
@@ -44,11 +44,15 @@ def command(name: str | None, as_json: bool) -> None:
         )
     else:
         _print_units(found[0])
+    for stack in found:
+        if stack["problem"]:
+            click.echo(f"\n{stack['problem']}", err=True)
 
 
 def _describe(stack: StackRecord, ledger: Ledger) -> dict[str, Any]:
     units = ledger.units(stack.stack_id)
     applied = sum(u.status == "applied" for u in units)
+    total, problem = _planned_units(stack)
     return {
         "name": stack.name,
         "stack_id": stack.stack_id,
@@ -56,7 +60,8 @@ def _describe(stack: StackRecord, ledger: Ledger) -> dict[str, Any]:
         "region": stack.region,
         "expires": _when(stack.expires_at) if stack.expires_at else "never",
         "protect": stack.protect,
-        "summary": f"{applied}/{len(stack.plan.units)} applied",
+        "summary": f"{applied}/{total} applied",
+        "problem": problem,
         "resources": sum(u.resource_count for u in units),
         "units": [
             {
@@ -70,6 +75,14 @@ def _describe(stack: StackRecord, ledger: Ledger) -> dict[str, Any]:
             for u in units
         ],
     }
+
+
+def _planned_units(stack: StackRecord) -> tuple[str, str]:
+    """Return how many units the stack has; for a record that can't be read, why not."""
+    try:
+        return str(len(stack.plan.units)), ""
+    except MlstacksError as error:
+        return "?", str(error)
 
 
 def _print_units(stack: dict[str, Any]) -> None:

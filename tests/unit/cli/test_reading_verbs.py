@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,23 @@ def test_status_lists_stacks(terminal: Terminal) -> None:
     assert rows[0][3] == "1/1 applied"
 
 
+def test_status_shows_the_others_when_one_record_can_not_be_read(terminal: Terminal) -> None:
+    broken = terminal.deployed(terminal.stack("broken"))
+    terminal.deployed(terminal.stack("whole"))
+    with sqlite3.connect(terminal.settings.home / "ledger.db") as ledger:
+        change = "UPDATE mlstacks_stacks SET plan = '{}' WHERE stack_id = ?"
+        ledger.execute(change, (broken.stack_id,))
+    said = terminal.run("status")
+    assert {row[0]: row[3] for row in table(said)[1:]} == {
+        "broken": "1/? applied",
+        "whole": "1/1 applied",
+    }
+    assert "recorded plan of stack broken" in said.err
+    found = read_json(terminal.run("status", "broken", "--json"))
+    assert "written by another version" in found[0]["problem"]
+    assert found[0]["units"][0]["status"] == "applied"
+
+
 def test_status_of_one_stack(terminal: Terminal) -> None:
     stack = terminal.deployed(terminal.stack())
     said = terminal.run("status", "demo")
@@ -130,8 +148,8 @@ def test_status_as_json(terminal: Terminal) -> None:
     with_json = read_json(terminal.run("status", "demo", "--json"))
     assert with_json == read_json(terminal.run("status", "--json"))
     assert set(with_json[0]) == {
-        "name", "stack_id", "target", "region", "expires", "protect", "summary", "resources",
-        "units",
+        "name", "stack_id", "target", "region", "expires", "protect", "summary", "problem",
+        "resources", "units",
     }  # fmt: skip
     assert with_json[0]["stack_id"] == stack.stack_id
     assert set(with_json[0]["units"][0]) == {
