@@ -11,6 +11,7 @@ from typing import Any
 
 from .defaults import fill_defaults, fill_from_schema
 from .errors import ApiError, bad_request, invalid
+from .fieldsets import item_key
 from .objects import Obj, get
 from .resources import Resource
 from .schemas import Node, Schemas
@@ -20,6 +21,7 @@ from .validation import TYPE, UNKNOWN, Problem, find_problems
 __all__ = ["SECRET_LIMIT_BYTES", "admit", "check_applied", "check_unchanged"]
 
 SECRET_LIMIT_BYTES = 1024 * 1024
+_ANNOTATIONS_LIMIT_BYTES = 256 * 1024
 
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -56,7 +58,8 @@ def check_applied(resource: Resource, config: Obj, schemas: Schemas) -> None:
     """
     checked = {name: value for name, value in config.items() if name != "status"}
     problems = find_problems(checked, schemas.root(resource), custom=resource.custom)
-    texts = [f".{p.field}: field not declared in schema" for p in problems if p.kind == UNKNOWN]
+    texts = list(_duplicates(config, schemas.root(resource), ""))
+    texts += [f".{p.field}: field not declared in schema" for p in problems if p.kind == UNKNOWN]
     texts += [f".{p.field}: {p.message}" for p in problems if p.kind == TYPE]
     if texts:
         metadata = config["metadata"]
@@ -66,6 +69,24 @@ def check_applied(resource: Resource, config: Obj, schemas: Schemas) -> None:
             f"Kind={resource.kind}): {', '.join(texts)}"
         )
         raise ApiError(500, "", message)
+
+
+def _duplicates(obj: Any, node: Node | None, field: str) -> Iterator[str]:
+    """Yield what is said of lists in which two items have the same keys."""
+    if node is None:
+        return
+    if isinstance(obj, dict):
+        for name, value in obj.items():
+            yield from _duplicates(value, node.child(name), f"{field}.{name}")
+    elif isinstance(obj, list) and node.list_keys:
+        seen = set()
+        for item in obj:
+            key = item_key(item, node.list_keys)
+            if key in seen:
+                listed = ",".join(f'{name}="{value}"' for name, value in key)
+                yield f"{field}: duplicate entries for key [{listed}]"
+            seen.add(key)
+            yield from _duplicates(item, node.items, field)
 
 
 def _refuse(resource: Resource, obj: Obj, problems: list[Problem], validation: str) -> None:
@@ -120,7 +141,11 @@ def _check_metadata(resource: Resource, obj: Obj) -> None:
             problems.append(
                 ("metadata.labels", f'Invalid value: "{value}": not a valid label value')
             )
-    for key in metadata.get("annotations") or {}:
+    annotations = metadata.get("annotations") or {}
+    if sum(len(key) + len(value) for key, value in annotations.items()) > _ANNOTATIONS_LIMIT_BYTES:
+        text = f"Too long: may not be more than {_ANNOTATIONS_LIMIT_BYTES} bytes"
+        problems.append(("metadata.annotations", text))
+    for key in annotations:
         if not _QUALIFIED.fullmatch(key.lower()):
             problems.append(
                 ("metadata.annotations", f'Invalid value: "{key}": not a qualified name')

@@ -17,12 +17,10 @@ from .cloud import CLASSIC, NETWORK, Balancer, Cloud, CloudError, Group
 from .controllers import Tools
 from .deployed import DeployedProgram, find_deployed
 from .events import record
-from .objects import Obj, get, is_going
+from .objects import Obj, get, is_going, with_finalizers
 from .resources import Resource
 
-__all__ = ["BACKEND_GROUP_PREFIX", "ServiceController", "split_tags"]
-
-BACKEND_GROUP_PREFIX = "k8s-traffic-"
+__all__ = ["ServiceController", "backend_group", "controller_name", "split_tags"]
 
 _SERVICES = ("", "services")
 _CONTROLLER = "aws-load-balancer-controller"
@@ -67,7 +65,7 @@ class ServiceController:
         if balancer is None:
             return
         if finalizer not in (service["metadata"].get("finalizers") or ()):
-            service = _with_finalizers(tools, service, add=finalizer)
+            service = _store(tools, with_finalizers(service, add=finalizer))
         try:
             host = self._cloud.ensure_balancer(balancer)
         except CloudError as error:
@@ -101,7 +99,7 @@ class ServiceController:
         finalizers = service["metadata"].get("finalizers") or ()
         for finalizer in (_CLOUD_FINALIZER, _CONTROLLER_FINALIZER):
             if finalizer in finalizers and self._removed(tools, service, finalizer):
-                service = _with_finalizers(tools, service, remove=finalizer)
+                service = _store(tools, with_finalizers(service, remove=finalizer))
 
     def _removed(self, tools: Tools, service: Obj, finalizer: str) -> bool:
         if self._cloud is None:
@@ -140,12 +138,8 @@ def _annotation(service: Obj, name: str) -> str:
     return str(found)
 
 
-def _with_finalizers(tools: Tools, obj: Obj, *, add: str = "", remove: str = "") -> Obj:
-    finalizers = [f for f in obj["metadata"].get("finalizers") or () if f != remove]
-    if add:
-        finalizers.append(add)
-    changed = {**obj, "metadata": {**obj["metadata"], "finalizers": finalizers}}
-    return tools.writer.put_internal(tools.context.resource(_SERVICES), changed)
+def _store(tools: Tools, service: Obj) -> Obj:
+    return tools.writer.put_internal(tools.context.resource(_SERVICES), service)
 
 
 def _ports(service: Obj) -> tuple[int, ...]:
@@ -226,7 +220,7 @@ def backend_group(program: DeployedProgram) -> Group:
     cluster = program.option("cluster-name")
     plain = re.sub(r"[^A-Za-z0-9]", "", cluster)
     return Group(
-        name=f"{BACKEND_GROUP_PREFIX}{plain}-{_short_hash(cluster, 10)}",
+        name=f"k8s-traffic-{plain}-{_short_hash(cluster, 10)}",
         description="[k8s] Shared Backend SecurityGroup for LoadBalancer",
         tags={
             **split_tags(program.option("default-tags")),

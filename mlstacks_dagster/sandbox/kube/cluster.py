@@ -21,6 +21,8 @@ from .controllers import Controller, Controllers, Tools
 from .deployments import reconcile_deployment, reconcile_replica_set
 from .faults import Faults
 from .handler import Handler
+from .ingresses import IngressController
+from .operators import reconcile_certificate, reconcile_issuer, reconcile_tekton_config
 from .pod_controller import reconcile_pod
 from .schemas import load_schemas
 from .store import Collection, Store
@@ -30,6 +32,25 @@ from .writer import Writer
 
 __all__ = ["Cluster"]
 
+_CLAIMS, _VOLUMES = ("", "persistentvolumeclaims"), ("", "persistentvolumes")
+_PODS = ("", "pods")
+_INGRESSES = ("networking.k8s.io", "ingresses")
+_MAKE_PODS = (
+    ("apps", "daemonsets"),
+    ("apps", "replicasets"),
+    ("apps", "statefulsets"),
+    ("batch", "jobs"),
+)
+_EMULATED_WORK = (
+    ("", "services"),
+    _CLAIMS,
+    _VOLUMES,
+    _INGRESSES,
+    ("cert-manager.io", "certificates"),
+    ("cert-manager.io", "clusterissuers"),
+    ("cert-manager.io", "issuers"),
+    ("operator.tekton.dev", "tektonconfigs"),
+)
 _RECONCILERS: dict[Collection, tuple[Controller, ...]] = {
     ("", "namespaces"): (reconcile_namespace,),
     ("", "pods"): (reconcile_pod,),
@@ -41,6 +62,10 @@ _RECONCILERS: dict[Collection, tuple[Controller, ...]] = {
     ("apps", "statefulsets"): (reconcile_stateful_set,),
     ("autoscaling", "horizontalpodautoscalers"): (reconcile_autoscaler,),
     ("batch", "jobs"): (reconcile_job,),
+    ("cert-manager.io", "certificates"): (reconcile_certificate,),
+    ("cert-manager.io", "clusterissuers"): (reconcile_issuer,),
+    ("cert-manager.io", "issuers"): (reconcile_issuer,),
+    ("operator.tekton.dev", "tektonconfigs"): (reconcile_tekton_config,),
     ("policy", "poddisruptionbudgets"): (reconcile_disruption_budget,),
 }
 
@@ -75,6 +100,7 @@ class Cluster:
         self.writer = Writer(self.context, self.collector)
         self.tools = Tools(self.context, self.writer, self.collector)
         self.services = ServiceController(name, cloud)
+        self.ingresses = IngressController(cloud)
         self.volumes = VolumeController(cloud)
         self.controllers = Controllers(self.tools, self._reconcilers())
         self.handler = Handler(self.context, self.writer, self.collector, base)
@@ -85,6 +111,7 @@ class Cluster:
         return {
             **_RECONCILERS,
             ("", "services"): (self.services.reconcile,),
+            ("networking.k8s.io", "ingresses"): (self.ingresses.reconcile,),
             ("", "persistentvolumeclaims"): (self.volumes.reconcile_claim,),
             ("", "persistentvolumes"): (self.volumes.reconcile_volume,),
         }
@@ -93,17 +120,16 @@ class Cluster:
         tools = self.tools
         self.context.admitters.append(lambda r, obj: self.services.admit(tools, r, obj))
         self.context.admitters.append(lambda r, obj: self.volumes.admit(tools, r, obj))
-        claims, volumes, pods = (
-            ("", "persistentvolumeclaims"),
-            ("", "persistentvolumes"),
-            ("", "pods"),
-        )
-        self.controllers.watch(claims, pods, volumes)
-        self.controllers.watch(pods, claims)
-        self.controllers.watch(("", "secrets"), pods)
-        self.controllers.watch(("", "configmaps"), pods)
-        programs = ("apps", "deployments")
-        self.controllers.watch(programs, ("", "services"), claims, volumes, everywhere=True)
+        watch = self.controllers.watch
+        watch(_CLAIMS, _PODS, _VOLUMES)
+        watch(_PODS, _CLAIMS)
+        watch(("", "secrets"), _PODS)
+        watch(("", "configmaps"), _PODS)
+        watch(("", "serviceaccounts"), *_MAKE_PODS)
+        watch(("", "services"), _INGRESSES, everywhere=True)
+        watch(("networking.k8s.io", "ingressclasses"), _INGRESSES, everywhere=True)
+        # Programs whose work is emulated begin with it once they are deployed.
+        watch(("apps", "deployments"), *_EMULATED_WORK, everywhere=True)
 
     def close(self) -> None:
         """Stop the controllers; what they made in the cloud stays."""

@@ -60,9 +60,11 @@ def not_found(group: str, plural: str, name: str) -> ApiError:
     )
 
 
-def already_exists(group: str, plural: str, name: str) -> ApiError:
-    """Say that an object exists already."""
+def already_exists(group: str, plural: str, name: str, going: bool = False) -> ApiError:
+    """Say that an object exists already; ``going`` says that it is being deleted."""
     message = f'{_title(group, plural)} "{name}" already exists'
+    if going:
+        message = f"object is being deleted: {message}"
     return ApiError(409, "AlreadyExists", message, _details(group, plural, name))
 
 

@@ -31,7 +31,8 @@ class Fault(BaseModel):
     ``methods`` (empty: all) and ``path``, a regular expression, choose the requests; ``skip`` of
     them go well first, then ``times`` fail (None: all). A fault answers with ``status``, after
     ``delay_seconds``; a status of 0 answers as usual after the delay. ``after`` lets the request
-    take effect before it fails, like a load balancer that loses the answer.
+    take effect before it fails, like a load balancer that loses the answer; ``reset``
+    cuts the connection instead of answering.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,6 +45,7 @@ class Fault(BaseModel):
     delay_seconds: float = 0.0
     retry_after_seconds: int | None = None
     after: bool = False
+    reset: bool = False
     message: str = "this fault was injected"
 
     def error(self) -> ApiError:

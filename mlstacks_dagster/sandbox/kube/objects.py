@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+
+__all__ = [
+    "Key",
+    "Obj",
+    "condition",
+    "get",
+    "is_going",
+    "key_of",
+    "owner_reference",
+    "same_content",
+    "stamp",
+    "with_finalizers",
+]
 
 Obj = dict[str, Any]
 # Namespace (None for what has none) and name.
 Key = tuple[str | None, str]
-Now = Callable[[], datetime]
 
 
 def stamp(moment: datetime) -> str:
@@ -57,6 +69,14 @@ def owner_reference(owner: Mapping[str, Any]) -> dict[str, Any]:
         "controller": True,
         "blockOwnerDeletion": True,
     }
+
+
+def with_finalizers(obj: Mapping[str, Any], *, add: str = "", remove: str = "") -> Obj:
+    """Return an object with a finalizer more, or less."""
+    finalizers = [f for f in obj["metadata"].get("finalizers") or () if f != remove]
+    if add and add not in finalizers:
+        finalizers.append(add)
+    return {**obj, "metadata": {**obj["metadata"], "finalizers": finalizers}}
 
 
 def same_content(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

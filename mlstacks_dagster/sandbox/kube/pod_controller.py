@@ -7,9 +7,10 @@ import uuid
 from .controllers import Tools
 from .events import record
 from .objects import Key, Obj, get, is_going, key_of
+from .pod_needs import missing_account
 from .pods import find_trouble, is_ready, new_pod, pod_status
 
-__all__ = ["reconcile_pod", "set_pods"]
+__all__ = ["is_refused", "reconcile_pod", "set_pods"]
 
 _PODS = ("", "pods")
 
@@ -53,6 +54,19 @@ def _settle_pod(tools: Tools, pod: Obj) -> None:
     tools.set_status(_PODS, pod, status)
 
 
+def is_refused(tools: Tools, owner: Obj, template: Obj) -> bool:
+    """Say whether pods can't be made: the API wants their service account to exist."""
+    namespace = owner["metadata"]["namespace"]
+    missing = missing_account(tools.context, namespace, template["spec"])
+    if missing is not None:
+        text = (
+            "Error creating: pods is forbidden: error looking up service account "
+            f'{namespace}/{missing}: serviceaccount "{missing}" not found'
+        )
+        record(tools.context, tools.writer, owner, "FailedCreate", text)
+    return missing is not None
+
+
 def set_pods(
     tools: Tools, owner: Obj, count: int, template: Obj, labels: dict[str, str]
 ) -> list[Obj]:
@@ -62,7 +76,7 @@ def set_pods(
     for pod in sorted(pods, key=is_ready)[: max(0, len(pods) - count)]:
         tools.delete(_PODS, pod)
         pods.remove(pod)
-    while len(pods) < count:
+    while len(pods) < count and not is_refused(tools, owner, template):
         name = f"{owner['metadata']['name']}-{uuid.uuid4().hex[:5]}"
         pod = new_pod(owner, name, template, labels)
         pods.append(tools.writer.put_internal(tools.context.resource(_PODS), pod))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from .context import Context
 from .objects import Obj, get, owner_reference
+from .pod_needs import claims_of, containers_of, missing_reference
 
 __all__ = [
     "NODE_NAME",
@@ -23,9 +23,7 @@ __all__ = [
 ]
 
 NODE_NAME = "emulated-node"
-REVISION_LABEL = "emulated/template"
 
-_SECRETS, _CONFIG_MAPS = ("", "secrets"), ("", "configmaps")
 _CLAIMS = ("", "persistentvolumeclaims")
 _CONDITIONS = ("PodScheduled", "Initialized", "ContainersReady", "Ready")
 
@@ -74,31 +72,23 @@ def is_ready(pod: Obj) -> bool:
 
 def find_trouble(context: Context, pod: Obj) -> Trouble | None:
     """Return what keeps a pod from being ready, None when nothing does."""
-    for claim in _claims(pod):
+    for claim in claims_of(pod):
         trouble = _claim_trouble(context, pod, claim)
         if trouble is not None:
             return trouble
-    for container in _containers(pod):
+    missing = missing_reference(context, pod)
+    for container in containers_of(pod):
         image = container.get("image", "")
         if not context.options.pulls(image):
             text = f'Back-off pulling image "{image}"'
             return Trouble("ImagePullBackOff", text, "Failed")
+        if missing is not None:
+            return Trouble("CreateContainerConfigError", f"Error: {missing}", "Failed")
         if not context.options.runs(image):
             name, pod_name = container["name"], pod["metadata"]["name"]
             text = f"back-off 10s restarting failed container={name} pod={pod_name}"
             return Trouble("CrashLoopBackOff", text, "BackOff", crashed=True)
     return None
-
-
-def _containers(pod: Obj) -> Iterator[dict[str, Any]]:
-    yield from pod["spec"].get("initContainers") or ()
-    yield from pod["spec"].get("containers") or ()
-
-
-def _claims(pod: Obj) -> list[str]:
-    volumes = pod["spec"].get("volumes") or ()
-    names = (get(volume, "persistentVolumeClaim", "claimName") for volume in volumes)
-    return [name for name in names if name]
 
 
 def _claim_trouble(context: Context, pod: Obj, claim: str) -> Trouble | None:

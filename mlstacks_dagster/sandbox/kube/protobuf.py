@@ -1,6 +1,7 @@
 """The few kinds that typed Go clients send as protobuf: decoded into plain objects.
 
-Helm's typed client sends Secrets, ConfigMaps and Namespaces, and every delete's options. The
+Helm's typed client sends Secrets, ConfigMaps and Namespaces, and every delete's options; kubectl
+sends service accounts and reviews as well. The
 field numbers are those of Kubernetes' own ``generated.proto`` files.
 """
 
@@ -152,6 +153,12 @@ def _only_metadata(raw: bytes) -> dict[str, Any]:
     }
 
 
+def _nothing(raw: bytes) -> dict[str, Any]:
+    """Read nothing: whatever is asked, the answer is the same."""
+    del raw
+    return {"metadata": {}}
+
+
 def _delete_options(raw: bytes) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for number, value in _fields(raw):
@@ -172,6 +179,12 @@ def _delete_options(raw: bytes) -> dict[str, Any]:
 _DECODERS: dict[str, Callable[[bytes], dict[str, Any]]] = {
     "ConfigMap": _config_map,
     "DeleteOptions": _delete_options,
+    "LocalSubjectAccessReview": _nothing,
     "Namespace": _only_metadata,
     "Secret": _secret,
+    "SelfSubjectAccessReview": _nothing,
+    "SelfSubjectReview": _nothing,
+    "ServiceAccount": _only_metadata,
+    "SubjectAccessReview": _nothing,
+    "TokenRequest": _nothing,
 }

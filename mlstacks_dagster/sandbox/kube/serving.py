@@ -16,12 +16,14 @@ from aiohttp import web
 from .calls import Call, Reply, Request
 from .cluster import Cluster
 from .errors import ApiError
+from .faults import Fault
 from .tls import Identity
 from .watch import Watch
 
 __all__ = ["Found", "LoopScheduler", "Server"]
 
-_BODY_LIMIT = 64 * 1024 * 1024
+# As in a real cluster; what is larger is refused before it is read.
+_OBJECT_LIMIT = 3 * 1024 * 1024
 _LOG = logging.getLogger(__name__)
 
 # From request headers and path: the cluster, and the path below it. Raises ApiError.
@@ -84,7 +86,7 @@ class Server:
             self.loop.close()
 
     async def _listen(self) -> web.AppRunner:
-        app = web.Application(client_max_size=_BODY_LIMIT)
+        app = web.Application(client_max_size=_OBJECT_LIMIT)
         app.router.add_route("*", "/{tail:.*}", self._handle)
         runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1
@@ -109,6 +111,8 @@ class Server:
     async def _answer(self, raw: web.Request) -> web.StreamResponse:
         if "origin" in raw.headers:
             raise ApiError(403, "Forbidden", "the emulator doesn't serve web pages")
+        if (raw.content_length or 0) > _OBJECT_LIMIT:
+            raise ApiError(413, "RequestEntityTooLarge", f"limit is {_OBJECT_LIMIT}")
         if self._find is None:
             raise ApiError(503, "ServiceUnavailable", "not started")
         request = Request(
@@ -122,14 +126,14 @@ class Server:
         fault = cluster.faults.next_for(request)
         if fault is not None:
             await asyncio.sleep(fault.delay_seconds)
-            if fault.status and not fault.after:
-                raise fault.error()
+            if not fault.after:
+                _fail(raw, fault)
         call = cluster.handler.find(request)
         if call is not None and call.watch:
             return await self._watch(raw, cluster, call)
         reply = cluster.handler.serve(request, call)
-        if fault is not None and fault.status:
-            raise fault.error()
+        if fault is not None:
+            _fail(raw, fault)
         return _response(reply)
 
     async def _watch(self, raw: web.Request, cluster: Cluster, call: Call) -> web.StreamResponse:
@@ -144,6 +148,15 @@ class Server:
             async for line in watch.lines(is_open):
                 await response.write(line)
         return response
+
+
+def _fail(raw: web.Request, fault: Fault) -> None:
+    if fault.reset:
+        if raw.transport is not None:
+            raw.transport.abort()
+        raise ConnectionResetError("this fault was injected")
+    if fault.status:
+        raise fault.error()
 
 
 def _response(reply: Reply) -> web.Response:

@@ -13,7 +13,8 @@ from .cloud import Cloud, CloudError, Volume
 from .controllers import Tools
 from .deployed import DeployedProgram, find_deployed
 from .events import record
-from .objects import Obj, get, is_going, key_of
+from .objects import Obj, get, is_going, key_of, with_finalizers
+from .pod_needs import claims_of
 from .resources import Resource
 
 __all__ = ["VolumeController", "gibibytes"]
@@ -203,19 +204,13 @@ def _users(tools: Tools, claim: Obj) -> list[Obj]:
     return [
         pod
         for pod in tools.context.store.all(_PODS, namespace)
-        if get(pod, "status", "phase") not in ("Succeeded", "Failed")
-        and any(
-            get(volume, "persistentVolumeClaim", "claimName") == name
-            for volume in pod["spec"].get("volumes") or ()
-        )
+        if get(pod, "status", "phase") not in ("Succeeded", "Failed") and name in claims_of(pod)
     ]
 
 
 def _drop_finalizer(tools: Tools, collection: tuple[str, str], obj: Obj, finalizer: str) -> None:
-    finalizers = obj["metadata"].get("finalizers") or []
-    if finalizer in finalizers:
-        left = [name for name in finalizers if name != finalizer]
-        changed = {**obj, "metadata": {**obj["metadata"], "finalizers": left}}
+    if finalizer in (obj["metadata"].get("finalizers") or ()):
+        changed = with_finalizers(obj, remove=finalizer)
         tools.writer.put_internal(tools.context.resource(collection), changed)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from .controllers import Tools
 from .objects import Obj, condition, get, is_going, owner_reference
-from .pod_controller import set_pods
+from .pod_controller import is_refused, set_pods
 from .pods import is_ready, new_pod, template_hash
 
 __all__ = ["reconcile_daemon_set", "reconcile_job", "reconcile_stateful_set"]
@@ -30,8 +30,9 @@ def reconcile_stateful_set(tools: Tools, stateful_set: Obj) -> None:
     for name, pod in present.items():
         if name not in names:
             tools.delete(_PODS, pod)
+    refused = is_refused(tools, stateful_set, spec["template"])
     for name in names:
-        if name not in present:
+        if name not in present and not refused:
             _numbered_pod(tools, stateful_set, name, mark)
     _replace_next(tools, stateful_set, [present[name] for name in names if name in present], mark)
     _set_stateful_status(tools, stateful_set, mark)

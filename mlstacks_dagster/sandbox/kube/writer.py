@@ -12,7 +12,7 @@ from .collector import Collector
 from .context import Context
 from .errors import already_exists, bad_request, conflict, forbidden, invalid, not_found
 from .managed_fields import APPLY, UPDATE, Manager, apply_fields, update_owners
-from .objects import Key, Obj, key_of, same_content
+from .objects import Key, Obj, is_going, key_of, same_content
 from .resources import Resource
 
 __all__ = ["WriteOptions", "Writer"]
@@ -135,8 +135,10 @@ class Writer:
             self._check_namespace(resource, str(namespace), metadata["name"])
         else:
             metadata.pop("namespace", None)
-        if self._context.store.get(resource.key, key_of(obj)) is not None:
-            raise already_exists(resource.group, resource.plural, metadata["name"])
+        present = self._context.store.get(resource.key, key_of(obj))
+        if present is not None:
+            name = metadata["name"]
+            raise already_exists(resource.group, resource.plural, name, is_going(present))
 
     def _check_namespace(self, resource: Resource, namespace: str, name: str) -> None:
         found = self._context.store.get(("", "namespaces"), (None, namespace))
@@ -201,6 +203,7 @@ class Writer:
         if _without_status(old) != _without_status(new):
             new["metadata"]["generation"] = old["metadata"].get("generation", 1) + 1
         if options.dry_run:
+            new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
             return new
         if resource.plural == "customresourcedefinitions":
             self._context.table.serve(new)
