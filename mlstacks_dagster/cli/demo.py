@@ -24,7 +24,8 @@ def command() -> None:
 
     settings = Settings.load()
     began = time.monotonic()
-    click.echo(f"sandbox: emulated AWS at {ensure_started(settings)}")
+    click.echo(f"sandbox: emulated AWS and Kubernetes at {ensure_started(settings)}")
+    _ensure_helm(settings)
     file = data_root() / "examples" / _EXAMPLE / "stack.yaml"
     entry = deploy_file(file, sandbox=True)
     _print_outputs(settings, entry.name)
@@ -33,6 +34,17 @@ def command() -> None:
     click.echo(f"  mlstacks-dagster status {entry.name}")
     click.echo('  eval "$(mlstacks-dagster sandbox env)"  then any AWS client')
     click.echo(f"  mlstacks-dagster destroy {entry.name}     take it down again")
+
+
+def _ensure_helm(settings: Settings) -> None:
+    from mlstacks_dagster.engines.helm_tools import find_helm, install_tools
+    from mlstacks_dagster.errors import ToolNotFoundError
+
+    try:
+        find_helm(settings)
+    except ToolNotFoundError:
+        click.echo("helm: fetching it (38 MB, once)")
+        install_tools(settings)
 
 
 def _print_outputs(settings: Settings, name: str) -> None:

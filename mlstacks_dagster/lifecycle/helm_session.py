@@ -176,6 +176,15 @@ class HelmSession(Session):
         mirror = self.settings.chart_mirror or self.wiring.chart_mirror
         return resolve_chart(chart, replace(self.settings, chart_mirror=mirror))
 
+    def _source(self) -> str:
+        """Say where the chart comes from; an emulator's is a stand-in, and is named so."""
+        chart = self.release.chart
+        if isinstance(chart, str):
+            return "our own"
+        if self.settings.chart_mirror:
+            return f"mirror {self.settings.chart_mirror}"
+        return "stand-in of the sandbox" if self.wiring.chart_mirror else chart.repository
+
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Hold the turn of every group of definitions that the release owns, on its cluster."""
@@ -217,6 +226,7 @@ class HelmSession(Session):
                 "chart": info.chart,
                 "chart_version": info.chart_version,
                 "app_version": info.app_version,
+                "chart_source": self._source(),
                 "manifest_sha256": info.manifest_sha256,
                 **{name: value for name, value in plain.items() if value.startswith("http")},
             },

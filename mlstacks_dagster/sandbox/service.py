@@ -23,6 +23,7 @@ from mlstacks_dagster.errors import SandboxError
 from mlstacks_dagster.files import private_folder, write_private
 from mlstacks_dagster.settings import Settings, process_environment
 
+from . import standins
 from .mirror import build_mirror, bundled_provider, remove_leftovers
 from .provider import ACCESS_KEY_ID, SECRET_ACCESS_KEY, aws_wiring
 from .state import ANSWER_SECONDS, LOCK_NAME, SandboxState, answers, is_ours, read_state, state_path
@@ -70,7 +71,9 @@ def start(
         else:
             mirror = _mirror(folder, find_provider())
         wiring = aws_wiring(state.endpoint, mirror, legacy=mirror is not None)
-        _write_wiring(folder, wiring.model_copy(update={"instance_id": state.instance_id}))
+        charts = standins.build_mirror(folder / "charts")
+        ours = {"instance_id": state.instance_id, "chart_mirror": charts}
+        _write_wiring(folder, wiring.model_copy(update=ours))
         return state
 
 
