@@ -16,7 +16,8 @@ __all__ = ["error_text", "helm_failed", "is_not_found", "is_not_ready", "is_tran
 
 _TRANSIENT = re.compile(
     r"TooManyRequests|[Tt]oo many requests|Internal error occurred"
-    r"|Timeout: request did not complete|asked us to try again later|the server is currently unable to handle the request"
+    r"|Timeout: request did not complete|asked us to try again later"
+    r"|the server is currently unable to handle the request"
     r"|an error on the server|InternalError|[Ii]nternal server error|ServiceUnavailable"
     r"|unable to return a response in the time allotted|etcdserver: |etcd.*timed? ?out"
     r"|status(?: code)?:? (?:429|50[0234])\b|: (?:429|50[0234]) [A-Z]"
