@@ -100,6 +100,10 @@ def _close_stacks(settings: Settings, keep: str | None) -> None:
         ]
         for sandbox_id in {s.sandbox_id for s in gone if s.sandbox_id}:
             ledger.abandon_sandbox(sandbox_id, "the sandbox was stopped")
+        if gone:
+            from mlstacks_dagster.lifecycle.sealed_files import forget_sealed
+
+            forget_sealed(gone, ledger, settings)
     if gone:
         from mlstacks_dagster.defs.forget import forget
 

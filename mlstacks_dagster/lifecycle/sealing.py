@@ -3,7 +3,8 @@
 Dagster and the ledger keep plans; a plan may name credentials of both kinds. Sealing
 moves the values into a file that only its owner can read and leaves a reference in the plan. The
 reference is keyed with a random secret of this installation, so it tells nothing of the values,
-and the same values get the same reference.
+and the same values get the same reference. Files that nothing refers to any more are removed when
+a stack is closed.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ import hmac
 import json
 import os
 import secrets
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from mlstacks_dagster.catalog.models import Plan, PlannedUnit
 from mlstacks_dagster.errors import StateError
 from mlstacks_dagster.files import write_private
 from mlstacks_dagster.settings import Settings
 
-__all__ = ["seal", "unseal"]
+__all__ = ["references", "remove_sealed", "seal", "sealed_before", "unseal"]
 
 # No environment variable can have this name.
 _REFERENCE = "@sealed"
@@ -56,6 +59,34 @@ def unseal(values: dict[str, str], settings: Settings) -> dict[str, str]:
     return {str(name): str(value) for name, value in found.items()}
 
 
+def references(document: Any) -> Iterator[str]:
+    """Yield the references in a plan, or any part of one, as JSON has it."""
+    if isinstance(document, Mapping):
+        reference = document.get(_REFERENCE)
+        if isinstance(reference, str):
+            yield reference
+        document = list(document.values())
+    if isinstance(document, list):
+        for item in document:
+            yield from references(item)
+
+
+def sealed_before(moment: float, settings: Settings) -> set[str]:
+    """Return the references whose values were last sealed before ``moment`` (Unix seconds)."""
+    found = set()
+    for path in _folder(settings).glob("*.json"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < moment:
+                found.add(path.stem)
+    return found
+
+
+def remove_sealed(unused: Collection[str], settings: Settings) -> None:
+    """Remove the files behind references that nobody will ask for."""
+    for reference in unused:
+        (_folder(settings) / f"{reference}.json").unlink(missing_ok=True)
+
+
 def _sealable(unit: PlannedUnit) -> tuple[dict[str, str], dict[str, str]]:
     return unit.environment, unit.secrets
 
@@ -75,7 +106,9 @@ def _reference(values: dict[str, str], key: bytes, settings: Settings) -> dict[s
     text = json.dumps(values, sort_keys=True)
     reference = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:32]
     path = _folder(settings) / f"{reference}.json"
-    if not path.exists():
+    try:
+        os.utime(path)  # in use again
+    except FileNotFoundError:
         write_private(path, text)
     return {_REFERENCE: reference}
 

@@ -15,7 +15,7 @@ from mlstacks_dagster.lifecycle.sealing import seal
 from mlstacks_dagster.settings import Settings
 from mlstacks_dagster.spec.yaml_source import load_yaml
 
-__all__ = ["merge_retired", "read_stacks", "stack_entry"]
+__all__ = ["file_plans", "merge_retired", "read_stacks", "stack_entry"]
 
 
 def read_stacks(settings: Settings) -> StackSnapshot:
@@ -38,6 +38,11 @@ def stack_entry(plan: Plan, ledger: Ledger, settings: Settings) -> StackEntry:
     plan = seal(plan, settings)
     entry = StackEntry(name=plan.stack, plan=plan, file=str(plan.source) if plan.source else None)
     return _merge(entry, plan.stack, ledger)
+
+
+def file_plans(settings: Settings) -> Iterator[Plan]:
+    """Yield the plan of every stack file that can be read, its credentials sealed."""
+    return (entry.plan for entry in _from_files(settings) if entry.plan is not None)
 
 
 def merge_retired(plan: Plan, deployed: Plan, live_units: set[str]) -> tuple[Plan, tuple[str, ...]]:
