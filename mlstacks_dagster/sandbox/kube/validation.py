@@ -72,7 +72,9 @@ def _check_fields(obj: dict[str, Any], node: Node, field: str, custom: bool) -> 
     for name, value in obj.items():
         child = node.child(name)
         if child is not None:
-            yield from _check(value, child, _below(field, name), custom)
+            # The metadata of a custom resource is Kubernetes' own.
+            strict = custom and not (node.is_object and name == "metadata")
+            yield from _check(value, child, _below(field, name), strict)
         elif not _allows(node, name, custom):
             yield Problem(UNKNOWN, _below(field, name), f'unknown field "{_below(field, name)}"')
 
