@@ -75,8 +75,12 @@ def test_mlflow_has_no_ingress_without_tls(helm: Helm) -> None:
     assert "TLS" in _refusal(helm, MLFLOW, artifacts=bucket, ingress={"host": "a.example.com"})
 
 
-def test_mlflow_without_a_bucket_is_refused(helm: Helm) -> None:
-    assert "artifacts.bucket" in _refusal(helm, MLFLOW)
+def test_without_a_bucket_artifacts_stay_on_the_volume(helm: Helm) -> None:
+    (container,) = _one(_render(helm, MLFLOW), "Deployment")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    assert "--artifacts-destination=/data/artifacts" in container["args"]
+    assert {"name": "data", "mountPath": "/data"} in container["volumeMounts"]
 
 
 def test_the_users_bucket_comes_before_the_stacks(helm: Helm) -> None:

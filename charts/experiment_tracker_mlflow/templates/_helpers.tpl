@@ -18,8 +18,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{ .Values.image.repository }}:{{ .Values.image.tag }}{{ with .Values.image.digest }}@{{ . }}{{ end }}
 {{- end }}
 
-{{- define "mlflow.bucket" -}}
-{{- .Values.artifacts.bucket | default .Values.artifacts.stackBucket | required "artifacts.bucket: name the bucket for artifacts" -}}
+{{/* Where the server keeps artifacts: a bucket, else its volume. */}}
+{{- define "mlflow.artifacts" -}}
+{{- $bucket := .Values.artifacts.bucket | default .Values.artifacts.stackBucket -}}
+{{- ternary (printf "s3://%s/%s" $bucket .Values.artifacts.prefix) "/data/artifacts" (ne $bucket "") -}}
 {{- end }}
 
 {{- define "mlflow.allowedHosts" -}}
