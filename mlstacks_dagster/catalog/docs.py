@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from mlstacks_dagster.catalog.chart_docs import charts_page
 from mlstacks_dagster.catalog.discovery import Catalog, own_roots, read_catalog
 from mlstacks_dagster.catalog.models import Requirement, UnitDefinition
 from mlstacks_dagster.catalog.schema import stack_schema, unit_schema, unit_settings
@@ -19,7 +20,7 @@ __all__ = ["catalog_markdown", "generated_files", "stack_schema", "unit_schema",
 
 _INTRO = """# Catalog
 
-What can be deployed. Generated from the `unit.yaml` and `variables.tf` files: edit those, then run
+What can be deployed. Generated from the `unit.yaml` files, modules and charts: edit those, then run
 `mlstacks-dagster catalog --write .` in a checkout.
 
 A component's `metadata.config` takes its own keys and those of the base units of its stack. Every
@@ -31,6 +32,7 @@ def generated_files(root: Path) -> dict[Path, str]:
     catalog = read_catalog(own_roots())
     return {
         root / "docs" / "catalog.md": catalog_markdown(catalog),
+        root / "docs" / "charts.md": charts_page(catalog),
         root / "schemas" / "stack.schema.json": _json(stack_schema(catalog)),
         root / "schemas" / "unit.schema.json": _json(unit_schema()),
     }
