@@ -21,7 +21,7 @@ from mlstacks_dagster.catalog.models import UnitDefinition
 from mlstacks_dagster.catalog.resolve import resolve
 from mlstacks_dagster.catalog.variables import module_providers, module_variables
 from mlstacks_dagster.settings import Settings, data_root
-from mlstacks_dagster.spec.models import Component, Source, Stack
+from mlstacks_dagster.spec.models import ClusterLocation, Component, Source, Stack, StackOptions
 
 
 def _settings() -> Settings:
@@ -90,17 +90,34 @@ def test_a_module_declares_the_providers_of_its_resources(unit: UnitDefinition) 
     assert used - {"terraform"} <= module_providers(unit.path)
 
 
+_COMPANIONS = {"k3d": (("artifact_store", "minio"),)}
+
+
 @pytest.mark.parametrize(
     "triple", [pytest.param(triple, id="-".join(triple)) for triple in sorted(CATALOG.triples)]
 )
 def test_a_component_resolves_alone(triple: tuple[str, str, str]) -> None:
-    """Nothing else in the stack: whatever it needs comes in by itself."""
+    """Nothing else in the stack: whatever it needs comes in by itself.
+
+    On k3d the cluster is one that exists, and artifacts are in the stack's MinIO.
+    """
     provider, kind, flavor = triple
     source = Source(Path("component.yaml"))
     config = {"project_id": "some-project"} if provider == "gcp" else {}
-    component = Component("one", provider, kind, flavor, source, config)  # type: ignore[arg-type]
+    wanted = dict.fromkeys([(kind, flavor), *_COMPANIONS.get(provider, ())])
+    components = tuple(
+        Component(k, provider, k, f, source, config)  # type: ignore[arg-type]
+        for k, f in wanted
+    )
+    existing = ClusterLocation(kubeconfig=Path("kubeconfig")) if provider == "k3d" else None
     plan = resolve(
-        Stack("alone", provider, Source(Path("stack.yaml")), components=(component,)),  # type: ignore[arg-type]
+        Stack(
+            "alone",
+            provider,  # type: ignore[arg-type]
+            Source(Path("stack.yaml")),
+            components=components,
+            options=StackOptions(cluster=existing),
+        ),
         CATALOG,
     )
     own = {unit.name for unit in CATALOG.by_component(*triple)}

@@ -137,6 +137,7 @@ def test_only_stale_files_are_written(tmp_path: Path) -> None:
     first = write_generated(tmp_path)
     assert {p.relative_to(tmp_path).as_posix() for p in first} == {
         "docs/catalog.md",
+        "docs/charts.md",
         "schemas/stack.schema.json",
         "schemas/unit.schema.json",
     }
