@@ -32,6 +32,7 @@ there first.
 SAMPLES = {
     "role_arn": "arn:aws:iam::111122223333:role/mlstacks/abc/ml-role",
     "gateway": "zenml-seldon/seldon-gateway",
+    "name": "mlstacks-gp3",
 }
 
 _KINDS: dict[str, tuple[type, ...]] = {
