@@ -182,7 +182,7 @@ def _expected(
     if plural == "namespaces":
         return name in namespaces
     if plural.startswith("storageclasses"):
-        return name == LOCAL["metadata"]["name"]
+        return name == str(LOCAL["metadata"]["name"])
     if plural.startswith("customresourcedefinitions"):
         return any(name.endswith(f".{g}") for u in units for g in release_of(u)[0].crd_groups)
     if plural == "secrets" and name.endswith("-tls"):
