@@ -128,8 +128,9 @@ class HelmRelease(_Model):
     texts in which ``{namespace}``, ``{release}``, ``{stack}``, ``{region}``, ``{load_balancer}``
     (of the Service ``load_balancer``), ``{value:<path>}`` and ``{secret:<name>/<key>}`` are
     filled in; one with a secret is sensitive. ``crd_groups`` are API groups whose definitions
-    the release owns: such releases take turns on a cluster. ``exposes`` names Services of type
-    LoadBalancer and Ingresses that may be reached from outside.
+    the release owns: such releases take turns on a cluster. ``exposes`` names the Services of
+    type LoadBalancer and the Ingresses that may be reached from outside, with the path that must
+    not answer without credentials where it isn't ``/`` (``name:/path``).
     """
 
     chart: ChartReference | str = "."

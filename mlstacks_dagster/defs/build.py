@@ -9,7 +9,7 @@ import dagster as dg
 from mlstacks_dagster.catalog.models import PlannedUnit
 from mlstacks_dagster.defs import names
 from mlstacks_dagster.defs.assets import deploy_asset
-from mlstacks_dagster.defs.checks import drift_check
+from mlstacks_dagster.defs.checks import unit_checks
 from mlstacks_dagster.defs.cleanup import Teardown, cleanup_asset
 from mlstacks_dagster.defs.executor import stack_executor
 from mlstacks_dagster.defs.site import Site
@@ -34,7 +34,7 @@ def build_defs(
     units = [(e, u) for e in snapshot.stacks if e.plan for u in e.plan.units]
     deploys = [deploy_asset(entry, unit, site) for entry, unit in units if _ALL[0] in actions]
     cleanups = [cleanup_asset(entry, unit, site) for entry, unit in units if _ALL[1] in actions]
-    checks = [drift_check(entry, unit, site) for entry, unit in units if _ALL[2] in actions]
+    checks = [unit_checks(entry, unit, site) for entry, unit in units if _ALL[2] in actions]
     return dg.Definitions(
         assets=[*deploys, *cleanups, *_invalid(snapshot.stacks)],
         asset_checks=checks,

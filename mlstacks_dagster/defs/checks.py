@@ -1,4 +1,6 @@
-"""Drift as an asset check: is the cloud still what was applied?"""
+"""Asset checks: is the cloud what was applied, is the release healthy, who can reach it?"""
+
+from collections.abc import Iterable, Iterator
 
 import dagster as dg
 
@@ -8,34 +10,40 @@ from mlstacks_dagster.defs.site import Site
 from mlstacks_dagster.defs.steps import StepReporter, dagster_errors, unit_job
 from mlstacks_dagster.lifecycle.models import DriftOutcome, StackEntry
 
-__all__ = ["DRIFT", "drift_check"]
+__all__ = ["DRIFT", "EXPOSURE", "HEALTH", "unit_checks"]
 
 DRIFT = "drift"
+HEALTH = "health"
+EXPOSURE = "exposure"
+
+_DESCRIPTIONS = {
+    DRIFT: "Compares the unit with the cloud; warns when it is not what was applied.",
+    HEALTH: "Looks at the release and its pods; fails when something isn't ready.",
+    EXPOSURE: "Asks what can be reached from outside; fails when it answers without credentials.",
+}
 
 
-def drift_check(entry: StackEntry, unit: PlannedUnit, site: Site) -> dg.AssetChecksDefinition:
-    """Return the check that plans the unit again and warns when something would change."""
-    spec = dg.AssetCheckSpec(
-        name=DRIFT,
-        asset=names.deploy_key(entry.name, unit.name),
-        description="Plans the unit against the cloud; warns when it is not what was applied.",
-    )
+def unit_checks(entry: StackEntry, unit: PlannedUnit, site: Site) -> dg.AssetChecksDefinition:
+    """Return the unit's checks, made in one step: drift; of a release health and exposure too."""
+    key = names.deploy_key(entry.name, unit.name)
+    kinds = (DRIFT, HEALTH, EXPOSURE) if unit.definition.engine == "helm" else (DRIFT,)
+    specs = [dg.AssetCheckSpec(kind, asset=key, description=_DESCRIPTIONS[kind]) for kind in kinds]
 
     @dg.multi_asset_check(
-        specs=[spec],
+        specs=specs,
         name=names.op_name(names.DRIFT_JOB, entry.name, unit.name),
         pool=names.pool(entry.name),
     )
-    def drift(context: dg.AssetCheckExecutionContext):  # type: ignore[no-untyped-def]  # dagster infers it
-        if _just_deployed(context, spec.asset_key):
-            yield _result(spec, DriftOutcome(status="in_sync"))
+    def check(context: dg.AssetCheckExecutionContext):  # type: ignore[no-untyped-def]  # dagster infers it
+        if _just_deployed(context, key):
+            yield from _results(key, kinds, DriftOutcome(status="in_sync"))
             return
         with dagster_errors(context, site):
             job = unit_job(context, entry, unit.name, site)
             outcome = site.backend.drift_unit(job, site.settings, StepReporter(context, site))
-        yield _result(spec, outcome)
+        yield from _results(key, kinds, outcome)
 
-    return drift
+    return check
 
 
 def _just_deployed(context: dg.AssetCheckExecutionContext, key: dg.AssetKey) -> bool:
@@ -44,19 +52,60 @@ def _just_deployed(context: dg.AssetCheckExecutionContext, key: dg.AssetKey) -> 
     return last is not None and last.run_id == context.run.run_id
 
 
-def _result(spec: dg.AssetCheckSpec, outcome: DriftOutcome) -> dg.AssetCheckResult:
+def _results(
+    key: dg.AssetKey, kinds: tuple[str, ...], outcome: DriftOutcome
+) -> Iterator[dg.AssetCheckResult]:
+    yield _drift(key, outcome)
+    if HEALTH in kinds:
+        yield _health(key, outcome)
+        yield _exposure(key, outcome)
+
+
+def _drift(key: dg.AssetKey, outcome: DriftOutcome) -> dg.AssetCheckResult:
     drifted = outcome.status == "drifted"
-    notes = {"in_sync": "as applied", "not_deployed": "not deployed: nothing to compare"}
+    notes = {"in_sync": "as applied", "not_deployed": _NOT_DEPLOYED}
     return dg.AssetCheckResult(
-        asset_key=spec.asset_key,
-        check_name=spec.name,
+        asset_key=key,
+        check_name=DRIFT,
         passed=not drifted,
         severity=dg.AssetCheckSeverity.WARN,
         description=notes.get(outcome.status) or f"{len(outcome.changes)} differences",
         metadata={
             "status": outcome.status,
-            "changes": dg.MetadataValue.md("\n".join(f"- `{c}`" for c in outcome.changes) or "-"),
+            "changes": dg.MetadataValue.md(_bullets(f"`{c}`" for c in outcome.changes)),
             "change_list": dg.MetadataValue.json(list(outcome.changes)),
             "seconds": outcome.seconds,
         },
     )
+
+
+def _health(key: dg.AssetKey, outcome: DriftOutcome) -> dg.AssetCheckResult:
+    good = _NOT_DEPLOYED if outcome.status == "not_deployed" else "healthy"
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=HEALTH,
+        passed=not outcome.problems,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join(outcome.problems) or good,
+        metadata={"problems": dg.MetadataValue.md(_bullets(outcome.problems))},
+    )
+
+
+def _exposure(key: dg.AssetKey, outcome: DriftOutcome) -> dg.AssetCheckResult:
+    wrong = [f"{e.url}: {e.wrong}" for e in outcome.endpoints if e.wrong]
+    lines = [f"{e.url}: {e.wrong or e.answer}" for e in outcome.endpoints]
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=EXPOSURE,
+        passed=not wrong,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join(wrong) or f"{len(lines)} ways in, none of them open",
+        metadata={"endpoints": dg.MetadataValue.md(_bullets(lines))},
+    )
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines) or "-"
+
+
+_NOT_DEPLOYED = "not deployed: nothing to compare"

@@ -9,6 +9,7 @@ from typing import Literal
 import dagster as dg
 
 from mlstacks_dagster.defs import names
+from mlstacks_dagster.defs.checks import DRIFT
 
 __all__ = ["Outcome", "UnitResult", "run_error", "unit_results"]
 
@@ -46,7 +47,7 @@ def unit_results(
         if event is None or event.step_key is None:
             continue
         unit = names.unit_of_op(job, stack, event.step_key)
-        if unit in results:
+        if unit in results and not _says_something_else(event):
             results[unit] = _result(event)
     return results
 
@@ -63,6 +64,13 @@ def run_error(instance: dg.DagsterInstance, run_id: str) -> str:
         if error is None and event.job_failure_data.first_step_failure_event is None:
             return event.message or ""
     return ""
+
+
+def _says_something_else(event: dg.DagsterEvent) -> bool:
+    """Tell whether the event is a check's that isn't about drift."""
+    if event.event_type != _Type.ASSET_CHECK_EVALUATION:
+        return False
+    return event.asset_check_evaluation_data.check_name != DRIFT
 
 
 def _result(event: dg.DagsterEvent) -> UnitResult:

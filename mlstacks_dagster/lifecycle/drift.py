@@ -22,5 +22,7 @@ def drift(session: Session) -> DriftOutcome:
     return DriftOutcome(
         status="in_sync" if changes is None else "drifted",
         changes=changes or (),
+        problems=session.problems(),
+        endpoints=session.endpoints(),
         seconds=session.elapsed(),
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from mlstacks_dagster.catalog.chart_values import chart_folder
 from mlstacks_dagster.catalog.models import HelmRelease
+from mlstacks_dagster.engines import exposure
 from mlstacks_dagster.engines.helm import HelmEngine, HelmRequest, ReleaseInfo
 from mlstacks_dagster.engines.helm_charts import resolve_chart
 from mlstacks_dagster.engines.kube_client import KubeClient
@@ -22,7 +23,7 @@ from mlstacks_dagster.ledger.records import Operation
 from mlstacks_dagster.lifecycle import helm_values, kube_setup, locks
 from mlstacks_dagster.lifecycle.drain import load_balancer_host
 from mlstacks_dagster.lifecycle.kube_session import Cluster
-from mlstacks_dagster.lifecycle.models import ResourceRow
+from mlstacks_dagster.lifecycle.models import Endpoint, ResourceRow
 from mlstacks_dagster.lifecycle.sealing import unseal
 from mlstacks_dagster.lifecycle.session import Applied, Session
 
@@ -147,6 +148,32 @@ class HelmSession(Session):
         """Compare the release's manifest with what the cluster has."""
         found = self.engine.differences(self._request(), self.cluster.kube)
         return found or None
+
+    def problems(self) -> tuple[str, ...]:
+        """Return what keeps the release from being healthy, with the pods' reasons."""
+        if self._info is None:
+            return (f"there is no release {self.release.release} in {self.namespace}",)
+        if self._info.status != "deployed":
+            return (f"the release is {self._info.status}",)
+        return self.cluster.kube.trouble(self._info.objects)
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Ask everything that the release opens to the outside, without credentials."""
+        meant = dict(entry.partition(":")[::2] for entry in self.release.exposes)
+        paths = {name: path for name, path in meant.items() if path}
+        refs = self._info.objects if self._info else ()
+        found: list[Endpoint] = []
+        for way in exposure.reachable(self.cluster.kube, refs, paths):
+            verdict = exposure.judge(way.url, self.tools.probe)
+            wrong = "answers without credentials" if verdict.open else ""
+            if way.ref.name not in meant:
+                wrong = f"{way.ref} is not meant to be reachable"
+            found.append(Endpoint(url=verdict.url, answer=verdict.answer, wrong=wrong))
+        return tuple(found)
+
+    @cached_property
+    def _info(self) -> ReleaseInfo | None:
+        return self.engine.info(self._request())
 
     def _request(self) -> HelmRequest:
         context = self.cluster.context

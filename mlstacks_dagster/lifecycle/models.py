@@ -16,6 +16,7 @@ __all__ = [
     "DeployOutcome",
     "DestroyOutcome",
     "DriftOutcome",
+    "Endpoint",
     "Progress",
     "Reporter",
     "ResourceRow",
@@ -117,11 +118,24 @@ class DestroyOutcome(_Model):
     tool_seconds: float = 0.0
 
 
+class Endpoint(_Model):
+    """A way into the cluster: what it answered, and ``wrong``: what is wrong with that."""
+
+    url: str
+    answer: str
+    wrong: str = ""
+
+
 class DriftOutcome(_Model):
-    """Whether the cloud still is what was applied; ``changes`` are ``action address`` lines."""
+    """Whether the cloud still is what was applied; ``changes`` are ``action address`` lines.
+
+    Of a release, ``problems`` say what isn't healthy, and ``endpoints`` what can be reached.
+    """
 
     status: Literal["in_sync", "drifted", "not_deployed"]
     changes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
     seconds: float = 0.0
 
 

@@ -23,7 +23,7 @@ from mlstacks_dagster.engines.wiring import Wiring, load_wiring
 from mlstacks_dagster.ledger.records import Operation, StackRecord, UnitRecord
 from mlstacks_dagster.ledger.store import Ledger
 from mlstacks_dagster.lifecycle import inputs, locks
-from mlstacks_dagster.lifecycle.models import Progress, Reporter, ResourceRow, UnitJob
+from mlstacks_dagster.lifecycle.models import Endpoint, Progress, Reporter, ResourceRow, UnitJob
 from mlstacks_dagster.lifecycle.sealing import unseal
 from mlstacks_dagster.lifecycle.tools import Tools
 from mlstacks_dagster.settings import Settings, process_environment
@@ -163,6 +163,14 @@ class Session(ABC):
     @abstractmethod
     def differences(self) -> tuple[str, ...] | None:
         """Return how the unit differs from what was applied, None when it doesn't."""
+
+    def problems(self) -> tuple[str, ...]:
+        """Return what isn't healthy; only a release can tell."""
+        return ()
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return what can be reached from outside of the cluster; only a release has such."""
+        return ()
 
     def forget(self) -> None:
         """Remove the unit's folders."""

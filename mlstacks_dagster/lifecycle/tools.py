@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from mlstacks_dagster.engines.exposure import Probe, ask
 from mlstacks_dagster.engines.helm import HelmEngine
 from mlstacks_dagster.engines.helm_tools import find_helm
 from mlstacks_dagster.engines.kube_client import KubeClient
@@ -93,12 +94,14 @@ class Tools:
 
     ``engine`` makes an engine when one is needed, ``helm`` Helm's; ``kube`` makes a client from
     a kubeconfig, its context and an environment; ``client`` makes the finders' and emptiers'
-    clients; ``clock`` counts seconds from anywhere, ``sleep`` waits some.
+    clients; ``probe`` asks an endpoint; ``clock`` counts seconds from anywhere, ``sleep`` waits
+    some.
     """
 
     engine: Callable[[Settings], Engine] = terraform_engine
     helm: Callable[[Settings], HelmEngine] = helm_engine
     kube: Callable[[Path, str, Mapping[str, str]], KubeClient] = KubeClient
     client: ClientFactory = aws_client
+    probe: Probe = ask
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
