@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -108,10 +109,8 @@ def test_other_kinds_are_refused() -> None:
 @given(st.binary(max_size=60))
 def test_nonsense_is_refused_and_breaks_nothing(raw: bytes) -> None:
     for body in (MAGIC + raw, _body("Secret", raw)):
-        try:
-            decode(body)
-        except ApiError as error:
-            assert error.code in (400, 415)
+        with suppress(ApiError):
+            assert isinstance(decode(body), dict)
 
 
 def test_a_secret_can_be_made_and_replaced_and_deleted_so(api: Api) -> None:
