@@ -1,0 +1,1 @@
+"""What exists in an account, whose it is, and how it goes: one module a question."""
