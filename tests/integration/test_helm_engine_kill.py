@@ -23,14 +23,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mlstacks_dagster.engines.process_record import read_record
+from mlstacks_dagster.engines.process_record import is_alive, read_record
 from mlstacks_dagster.errors import CommandError
 from mlstacks_dagster.sandbox.kube import KubeEmulator, Options
 from tests.integration.helm_releases import Release, real_helm
 
 KILLS = 5
-TRIES = 12
-LONGEST_WAIT_SECONDS = {"install": 0.5, "upgrade": 0.5, "rollback": 0.35, "uninstall": 0.2}
+TRIES = 30
+VERBS = ("install", "upgrade", "rollback", "uninstall")
 NEVER_READY = "example.org/web:never-ready"
 DEPLOYED = {
     "clusterroles.rbac.authorization.k8s.io/demo-web",
@@ -53,13 +53,17 @@ def _seed() -> int:
 
 @dataclass
 class Killer:
-    """Sends ``number`` to the Helm that does ``verb``, ``wait`` seconds after it appeared."""
+    """Sends ``number`` to the Helm that does ``verb``, ``wait`` seconds after it appeared.
+
+    With ``number`` 0 it only measures how long that Helm lives: ``lived``, in seconds.
+    """
 
     record: Path
     verb: str
-    number: int
-    wait: float
+    number: int = 0
+    wait: float = 0.0
     hit: bool = False
+    lived: float = 0.0
     over: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Killer:
@@ -72,17 +76,37 @@ class Killer:
         self._thread.join()
 
     def _run(self) -> None:
+        verb = "helm upgrade" if self.verb == "install" else f"helm {self.verb}"
         while not self.over.is_set():
             record = read_record(self.record)
-            if record is not None and record.pid and record.verb == f"helm {self.verb}":
-                time.sleep(self.wait)
+            if record is not None and record.pid and record.verb == verb:
                 with suppress(psutil.NoSuchProcess):
-                    process = psutil.Process(record.pid)
-                    if abs(process.create_time() - (record.created or 0)) < 1.0:
-                        process.send_signal(self.number)
-                        self.hit = True
+                    self._found(psutil.Process(record.pid))
                 return
             self.over.wait(0.002)
+
+    def _found(self, process: psutil.Process) -> None:
+        started = time.monotonic()
+        if self.number:
+            time.sleep(self.wait)
+            if is_alive(process):
+                process.send_signal(self.number)
+                self.hit = True
+        while is_alive(process) and not self.over.is_set():
+            time.sleep(0.002)
+        self.lived = time.monotonic() - started
+
+
+def _how_long(release: Release) -> dict[str, float]:
+    """Return how long each undisturbed Helm lives now, in seconds."""
+    lived = {}
+    for verb in VERBS:
+        release.timeout_seconds = 1 if verb == "rollback" else 30
+        with Killer(release.request().record, verb) as watch:
+            _disturbed(release, verb)
+        lived[verb] = watch.lived
+    release.timeout_seconds = 30
+    return lived
 
 
 def _disturbed(release: Release, verb: str) -> None:
@@ -122,16 +146,16 @@ def test_a_killed_helm_is_taken_up_by_the_next_call(
     found: Counter[str] = Counter()
     with KubeEmulator(options=Options(ready_seconds=0.3)) as kube:
         release = Release(tmp_path, helm, kube)
-        turns = [verb for _ in range(TRIES) for verb in LONGEST_WAIT_SECONDS]
+        longest = _how_long(release)
+        turns = [verb for _ in range(TRIES) for verb in VERBS]
         for verb in turns:
             if hits[verb] == KILLS:
                 continue
             if verb != "install":
                 _check_whole(release)
             release.timeout_seconds = 1 if verb == "rollback" else 30
-            wait = rng.uniform(0.0, LONGEST_WAIT_SECONDS[verb])
-            helm_verb = "upgrade" if verb == "install" else verb
-            with Killer(release.request().record, helm_verb, number, wait) as killer:
+            wait = rng.uniform(0.0, 0.8 * longest[verb])
+            with Killer(release.request().record, verb, number, wait) as killer:
                 _disturbed(release, verb)
             release.timeout_seconds = 30
             hits[verb] += killer.hit
@@ -142,7 +166,7 @@ def test_a_killed_helm_is_taken_up_by_the_next_call(
                 _check_gone(release)
         _check_gone(release)
     print(f"kills {dict(hits)}, states found {dict(found)}")
-    assert hits == dict.fromkeys(LONGEST_WAIT_SECONDS, KILLS)
+    assert hits == dict.fromkeys(VERBS, KILLS)
 
 
 @pytest.mark.slow
@@ -223,4 +247,6 @@ def _kill_the_worker(release: Release, verb: str, wait: float) -> bool:
     worker.kill()
     worker.wait()
     record = read_record(request.record)
-    return record is not None and record.pid is not None and psutil.pid_exists(record.pid)
+    with suppress(psutil.NoSuchProcess):
+        return record is not None and bool(record.pid) and is_alive(psutil.Process(record.pid))
+    return False
