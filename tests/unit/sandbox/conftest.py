@@ -45,11 +45,22 @@ def archive(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxState]:
+def server_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings of the home in which :func:`server` runs."""
+    return settings_of(tmp_path_factory.mktemp("emulator"))
+
+
+@pytest.fixture(scope="session")
+def server(server_settings: Settings) -> Iterator[SandboxState]:
     """Run one emulator for all tests of this worker."""
-    made = settings_of(tmp_path_factory.mktemp("emulator"))
-    yield service.start(made, find_provider=no_provider)
-    service.stop(made, grace_seconds=1)
+    yield service.start(server_settings, find_provider=no_provider)
+    service.stop(server_settings, grace_seconds=1)
+
+
+@pytest.fixture
+def sandbox_folder(server_settings: Settings) -> Path:
+    """Return the folder in which :func:`server` keeps its files."""
+    return server_settings.sandbox_dir
 
 
 @pytest.fixture
