@@ -29,7 +29,9 @@ FILLS = frozenset(
 )
 """What the program can fill into chart values."""
 
-_WORDS = frozenset({"name", "namespace", "release", "stack", "region", "load_balancer"})
+_WORDS = frozenset(
+    {"kubernetes_context", "load_balancer", "name", "namespace", "region", "release", "stack"}
+)
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 _Finding = tuple[tuple[str | int, ...], str, str]
@@ -66,8 +68,8 @@ def check_release(unit: UnitDefinition) -> Iterator[_Finding]:
         if what not in FILLS:
             known = ", ".join(sorted(FILLS))
             yield ("helm", "fill", value), f"the program can't fill in {what}", f"known: {known}"
-    for name, text in unit.helm.outputs.items():
-        for placeholder in _PLACEHOLDER.findall(text):
+    for name in unit.helm.outputs:
+        for placeholder in _PLACEHOLDER.findall(" ".join(unit.helm.output_texts(name))):
             if why := _not_known(unit, unit.helm, placeholder):
                 yield ("helm", "outputs", name), f"{{{placeholder}}}: {why}", ""
 

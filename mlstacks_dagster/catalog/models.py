@@ -125,9 +125,10 @@ class HelmRelease(_Model):
     ``chart`` is a published chart, or the folder of a chart of our own, relative to the unit's.
     ``fill`` maps chart values to what the program knows: ``name``, ``stack``, ``install``,
     ``region``, ``tags``, ``tags_csv``, ``marks``, ``namespace``, ``release``. ``outputs`` are
-    texts in which ``{namespace}``, ``{release}``, ``{stack}``, ``{region}``, ``{load_balancer}``
-    (of the Service ``load_balancer``), ``{value:<path>}`` and ``{secret:<name>/<key>}`` are
-    filled in; one with a secret is sensitive. ``crd_groups`` are API groups whose definitions
+    texts in which ``{namespace}``, ``{release}``, ``{stack}``, ``{region}``,
+    ``{kubernetes_context}``, ``{load_balancer}`` (of the Service ``load_balancer``),
+    ``{value:<path>}`` and ``{secret:<name>/<key>}`` are filled in; one with a secret is
+    sensitive. Of a list of texts the first counts that can be filled in. ``crd_groups`` are API groups whose definitions
     the release owns: such releases take turns on a cluster. ``exposes`` names the Services of
     type LoadBalancer and the Ingresses that may be reached from outside, with the path that must
     not answer without credentials where it isn't ``/`` (``name:/path``).
@@ -139,10 +140,15 @@ class HelmRelease(_Model):
     timeout_seconds: int = Field(default=600, ge=30, le=3600)
     fill: dict[str, str] = Field(default_factory=dict)
     secrets: tuple[UnitSecret, ...] = ()
-    outputs: dict[str, str] = Field(default_factory=dict)
+    outputs: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
     load_balancer: str | None = None
     crd_groups: tuple[str, ...] = ()
     exposes: tuple[str, ...] = ()
+
+    def output_texts(self, name: str) -> tuple[str, ...]:
+        """Return the texts of an output, in the order in which they are tried."""
+        texts = self.outputs[name]
+        return (texts,) if isinstance(texts, str) else texts
 
 
 class EmptyBefore(_Model):

@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from mlstacks_dagster.catalog.models import Plan, PlannedUnit
+from mlstacks_dagster.catalog.value_path import set_value
 from mlstacks_dagster.files import write_private
 from mlstacks_dagster.ledger.records import StackRecord, UnitRecord
 from mlstacks_dagster.ledger.store import Ledger
@@ -83,7 +84,10 @@ def _component(
     texts = export.configuration if export else {}
     known = {**record.outputs, **_references(unit, stack.name)}
     rendered = {key: _render(text, known) for key, text in texts.items()}
-    configuration = {key: text for key, text in rendered.items() if text}
+    configuration: dict[str, Any] = {}
+    for key, text in rendered.items():
+        if text:
+            set_value(configuration, key, text)
     return {
         "id": _id(stack.stack_id, kind),
         "flavor": export.flavor if export else kind,
@@ -96,8 +100,8 @@ def _references(unit: PlannedUnit, stack: str) -> dict[str, str]:
     """Return the outputs that are one key of a Secret, as ZenML refers to its own secrets."""
     release = unit.definition.helm
     found: dict[str, str] = {}
-    for name, text in release.outputs.items() if release else ():
-        match = _SECRET.fullmatch(text)
+    for name in release.outputs if release else ():
+        match = _SECRET.fullmatch(release.output_texts(name)[0]) if release else None
         if match:
             found[name] = f"{{{{{stack}-{match[1]}.{match[2]}}}}}"
     return found

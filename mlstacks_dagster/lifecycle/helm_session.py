@@ -233,6 +233,7 @@ class HelmSession(Session):
         earlier = self.ledger.resources(self.stack.stack_id, self.unit.name)
         old, new = {r.address for r in earlier}, {r.address for r in rows}
         texts = helm_values.known_texts(self.unit, self.stack)
+        texts["kubernetes_context"] = self.cluster.context_for_people
         if self.release.load_balancer:
             texts["load_balancer"] = load_balancer_host(
                 kube, self.namespace, self.release.load_balancer, timeout_seconds=_ADDRESS_SECONDS

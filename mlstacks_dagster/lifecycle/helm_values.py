@@ -93,9 +93,11 @@ def outputs(
     plain: dict[str, str] = {}
     secret: dict[str, str] = {}
     defaults = chart_values(unit.definition).defaults
-    for name, text in release_of(unit).outputs.items():
-        filled = _fill(text, values, defaults, texts)
-        (secret if "{secret:" in text else plain)[name] = filled
+    release = release_of(unit)
+    for name in release.outputs:
+        filled = [_fill(text, values, defaults, texts) for text in release.output_texts(name)]
+        first = next((text for text in filled if text), "")
+        (secret if "{secret:" in first else plain)[name] = first
     return plain, secret
 
 

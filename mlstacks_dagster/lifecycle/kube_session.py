@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlstacks_dagster.engines.kube_access import ClusterAccess, write_kubeconfig
 from mlstacks_dagster.engines.kube_client import KubeClient
-from mlstacks_dagster.lifecycle.cluster import access_of
+from mlstacks_dagster.lifecycle.cluster import access_of, cluster_unit
 from mlstacks_dagster.lifecycle.drain import drain
 from mlstacks_dagster.lifecycle.session import Session
 from mlstacks_dagster.sweep.aws_cluster import cluster_runs
@@ -40,6 +40,16 @@ class Cluster:
     def context(self) -> str:
         """The context to use; the kubeconfig is written when it is first asked for."""
         return write_kubeconfig(self.access, self.kubeconfig)
+
+    @property
+    def context_for_people(self) -> str:
+        """The context under which people's own tools know the cluster."""
+        access = self.access
+        if access.kind == "kubeconfig":
+            return access.context or self.context
+        unit = cluster_unit(self._session.plan)
+        arn = self._session.output_of(unit.name, "cluster_arn") if unit else None
+        return str(arn or access.name)
 
     @cached_property
     def kube(self) -> KubeClient:

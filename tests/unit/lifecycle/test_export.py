@@ -18,6 +18,7 @@ from mlstacks_dagster.catalog.models import (
     PlannedUnit,
     UnitDefinition,
 )
+from mlstacks_dagster.catalog.value_path import get_value
 from mlstacks_dagster.catalog.variables import module_outputs
 from mlstacks_dagster.engines.terraform import OutputValue
 from mlstacks_dagster.ledger.records import StackRecord, UnitRecord
@@ -135,7 +136,8 @@ def test_only_what_is_deployed_is_in_it(status: str) -> None:
 
 @pytest.mark.parametrize("definition", EXPORTED, ids=lambda d: f"{d.provider}-{d.name}")
 def test_every_component_of_the_catalog_renders(definition: UnitDefinition) -> None:
-    texts = definition.helm.outputs if definition.helm else {}
+    release = definition.helm
+    texts = {n: release.output_texts(n)[0] for n in release.outputs} if release else {}
     secret = {n: t.strip("{}").removeprefix("secret:") for n, t in texts.items() if "secret:" in t}
     known = {n: f"<{n}>" for n in (texts or module_outputs(definition.path))}
     outputs = {name: text for name, text in known.items() if name not in secret}
@@ -144,7 +146,7 @@ def test_every_component_of_the_catalog_renders(definition: UnitDefinition) -> N
     found = exported(definition, outputs)["components"][definition.component.type]
     assert definition.export is not None
     for key, text in definition.export.configuration.items():
-        assert found["configuration"][key] == text.format(**known)
+        assert get_value(found["configuration"], key) == text.format(**known)
 
 
 def test_the_file_is_private_and_its_bytes_are_stable(world: World) -> None:
