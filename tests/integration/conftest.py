@@ -15,6 +15,18 @@ from tests.integration.account import Account
 from tests.integration.stacks import Cli
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "cluster: needs a real cluster, given by KUBECONFIG")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the cluster in somebody's KUBECONFIG alone unless ``-m cluster`` asks for it."""
+    if "cluster" not in str(config.getoption("markexpr")):
+        spared = [item for item in items if item.get_closest_marker("cluster")]
+        items[:] = [item for item in items if item not in spared]
+        config.hook.pytest_deselected(items=spared)
+
+
 @dataclass
 class Sandbox:
     """A running sandbox with a home folder, a stacks folder, and a view of the account."""
