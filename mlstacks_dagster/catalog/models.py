@@ -128,10 +128,11 @@ class HelmRelease(_Model):
     texts in which ``{namespace}``, ``{release}``, ``{stack}``, ``{region}``,
     ``{kubernetes_context}``, ``{load_balancer}`` (of the Service ``load_balancer``),
     ``{value:<path>}`` and ``{secret:<name>/<key>}`` are filled in; one with a secret is
-    sensitive. Of a list of texts the first counts that can be filled in. ``crd_groups`` are API groups whose definitions
-    the release owns: such releases take turns on a cluster. ``exposes`` names the Services of
-    type LoadBalancer and the Ingresses that may be reached from outside, with the path that must
-    not answer without credentials where it isn't ``/`` (``name:/path``).
+    sensitive. Of a list of texts the first counts that can be filled in. ``crd_groups`` are API
+    groups whose definitions the release owns: such releases take turns on a cluster.
+    ``exposes`` names the Services of type LoadBalancer and the Ingresses that may be reached
+    from outside, with the path that must not answer without credentials where it isn't ``/``
+    (``name:/path``).
     """
 
     chart: ChartReference | str = "."

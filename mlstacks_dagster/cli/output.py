@@ -17,11 +17,15 @@ __all__ = ["command"]
 @click.argument("stack", required=False)
 @click.option("-f", "--file", type=click.Path(path_type=Path), help="The stack file.")
 @click.option("-k", "--key", help="Only this output: UNIT.OUTPUT, or OUTPUT when it is unique.")
+@click.option("--secret", help="Print a Kubernetes Secret of the stack, as JSON.")
 @json_option
-def command(stack: str | None, file: Path | None, key: str | None, as_json: bool) -> None:
+def command(
+    stack: str | None, file: Path | None, key: str | None, secret: str | None, as_json: bool
+) -> None:
     """Print what a deployed stack offers: bucket names, URIs, role ARNs.
 
-    Sensitive outputs stay in Terraform's state and are not printed.
+    Sensitive outputs stay where they are and are not printed; `--secret mlflow-auth` reads the
+    Secret of that name from the stack's cluster.
     """
     from mlstacks_dagster.cli.stacks import find_entry
     from mlstacks_dagster.ledger.store import Ledger
@@ -33,6 +37,11 @@ def command(stack: str | None, file: Path | None, key: str | None, as_json: bool
         raise InputError(
             f"stack {entry.name} is not deployed", remedy="deploy it, then ask for its outputs"
         )
+    if secret is not None:
+        from mlstacks_dagster.lifecycle.passwords import stack_secret
+
+        print_json(stack_secret(entry.name, secret, settings))
+        return
     with Ledger.open(settings.ledger_url) as ledger:
         outputs = {
             f"{unit.unit}.{name}": value
