@@ -154,6 +154,10 @@ class Release:
         self.first = set(self.kube.everything())
         self.settings = Settings(home=self.folder / "home", stacks_dir=self.folder, helm=self.helm)
 
+    def hurry(self) -> None:
+        """Wait as briefly as a good deploy allows; Helm 3 looks every two seconds only."""
+        self.timeout_seconds = 2 if find_helm(self.settings).major > 3 else 6
+
     def engine(self, runner: ProcessRunner | None = None) -> HelmEngine:
         """Return an engine as a fresh process would make it."""
         return HelmEngine(find_helm(self.settings), runner or ProcessRunner(), self.settings)
