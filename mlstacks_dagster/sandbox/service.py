@@ -34,6 +34,7 @@ _START_TIMEOUT_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 _GRACE_SECONDS = 5.0
 _LOG_LINES = 15
+_NEEDED = ("moto", "flask", "aiohttp", "jsonpatch", "kubernetes_validate")
 
 # What the server needs of our environment; nothing of the user's cloud goes there.
 _PASSED_ON = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "TMPDIR", "TZ", "VIRTUAL_ENV")
@@ -123,7 +124,7 @@ def shell_exports(state: SandboxState, region: str) -> str:
 
 
 def _require_moto() -> None:
-    missing = [name for name in ("moto", "flask") if importlib.util.find_spec(name) is None]
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise SandboxError(
             f"the sandbox needs {' and '.join(missing)}, which is not installed",

@@ -30,15 +30,8 @@ class Tools:
 
     def owned(self, owner: Obj, collection: Collection) -> list[Obj]:
         """Return the objects of a collection that ``owner`` controls, by name."""
-        uid = owner["metadata"]["uid"]
-        return [
-            obj
-            for obj in self.context.store.all(collection, owner["metadata"].get("namespace"))
-            if any(
-                ref["uid"] == uid and ref.get("controller")
-                for ref in obj["metadata"].get("ownerReferences") or ()
-            )
-        ]
+        metadata = owner["metadata"]
+        return self.context.store.controlled(collection, metadata.get("namespace"), metadata["uid"])
 
     def set_status(self, collection: Collection, obj: Obj, status: Obj) -> None:
         """Write a status if it says something new; times of equal conditions are kept."""

@@ -68,11 +68,12 @@ class SandboxKube:
         from .hosting import SandboxClusters  # noqa: PLC0415 - only once it is needed
         from .serving import Server  # noqa: PLC0415
 
-        self._server = Server(self._listener, self._identity)
-        self._clusters = SandboxClusters(
-            self._server.scheduler, local_token=self._local_token, access_keys=self._access_keys
+        server = Server(self._listener, self._identity)
+        clusters = SandboxClusters(
+            server.scheduler, local_token=self._local_token, access_keys=self._access_keys
         )
-        self._server.start(self._clusters.find)
+        server.start(clusters.find)
+        self._server, self._clusters = server, clusters
 
     def _forget(self, region: str, name: str) -> None:
         server, clusters = self._server, self._clusters

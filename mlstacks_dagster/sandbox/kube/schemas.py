@@ -44,17 +44,18 @@ class Node:
 
     def child(self, name: str) -> Node | None:
         """Return the place of a field, None when the schema doesn't say."""
-        if name not in self._children:
-            self._children[name] = self._make_child(name)
-        return self._children[name]
-
-    def _make_child(self, name: str) -> Node | None:
         if self.is_object and name == "metadata":
             return self.schemas.object_meta
-        found = (self.target.get("properties") or {}).get(name)
-        if found is None:
-            found = self.target.get("additionalProperties")
-        return self._node(found)
+        if name not in (self.target.get("properties") or ()):
+            return self._extra
+        if name not in self._children:
+            self._children[name] = self._node(self.target["properties"][name])
+        return self._children[name]
+
+    @functools.cached_property
+    def _extra(self) -> Node | None:
+        """The place of a field that the schema doesn't name: one for all, they can be any."""
+        return self._node(self.target.get("additionalProperties"))
 
     @functools.cached_property
     def items(self) -> Node | None:
@@ -70,6 +71,11 @@ class Node:
     def _said(self, name: str) -> Any:
         found = self.written.get(name)
         return self.target.get(name) if found is None else found
+
+    @functools.cached_property
+    def types(self) -> tuple[str, ...]:
+        """The JSON types that are allowed here, ``null`` aside; empty: any."""
+        return _types(self.target)
 
     @functools.cached_property
     def is_atomic_map(self) -> bool:
@@ -97,6 +103,16 @@ class Node:
     def patch_merges(self) -> bool:
         """Whether strategic merge adds to a list here."""
         return "merge" in (self._said("x-kubernetes-patch-strategy") or "").split(",")
+
+
+def _types(schema: Mapping[str, Any]) -> tuple[str, ...]:
+    if schema.get("x-kubernetes-int-or-string"):
+        return ("integer", "string")
+    types = schema.get("type")
+    if types is None:
+        choices = schema.get("oneOf") or ()
+        return tuple(name for choice in choices for name in _types(choice))
+    return tuple(name for name in (types if isinstance(types, list) else [types]) if name != "null")
 
 
 class Schemas:

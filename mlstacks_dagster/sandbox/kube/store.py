@@ -63,6 +63,17 @@ class Store:
         keys = (key for key in found if namespace is None or key[0] == namespace)
         return [found[key] for key in sorted(keys, key=lambda key: (key[0] or "", key[1]))]
 
+    def controlled(self, collection: Collection, namespace: str | None, uid: str) -> list[Obj]:
+        """Return the objects of a namespace that the owner with ``uid`` controls, by name."""
+        found = [
+            obj
+            for key, obj in self._objects.get(collection, {}).items()
+            if key[0] == namespace
+            for ref in obj["metadata"].get("ownerReferences") or ()
+            if ref["uid"] == uid and ref.get("controller")
+        ]
+        return sorted(found, key=lambda obj: str(obj["metadata"]["name"]))
+
     def everything(self) -> Iterator[tuple[Collection, Obj]]:
         """Yield every object with its collection."""
         for collection, objects in list(self._objects.items()):

@@ -52,7 +52,7 @@ def _check(obj: Any, node: Node, field: str, custom: bool) -> Iterator[Problem]:
         if not _nullable(schema, custom):
             yield Problem(TYPE, field, "Invalid value: null")
         return
-    wanted = _types(schema)
+    wanted = node.types
     if wanted and not any(_is(obj, name) for name in wanted):
         yield Problem(TYPE, field, f"Invalid value: {_shown(obj)}: must be of type {wanted[0]}")
         return
@@ -98,16 +98,6 @@ def _nullable(schema: Mapping[str, Any], custom: bool) -> bool:
         return True
     types = schema.get("type")
     return types is None or "null" in (types if isinstance(types, list) else [types])
-
-
-def _types(schema: Mapping[str, Any]) -> list[str]:
-    if schema.get("x-kubernetes-int-or-string"):
-        return ["integer", "string"]
-    types = schema.get("type")
-    if types is None:
-        choices = schema.get("oneOf") or ()
-        return [name for choice in choices for name in _types(choice)]
-    return [name for name in (types if isinstance(types, list) else [types]) if name != "null"]
 
 
 def _is(obj: Any, name: str) -> bool:

@@ -11,11 +11,13 @@ from tests.unit.sandbox.kube.api import (
     APPLY,
     APPS,
     CORE,
+    CRDS,
     JSON,
     MERGE,
     Api,
     Obj,
     config_map,
+    crd,
     deployment,
 )
 
@@ -223,3 +225,17 @@ def test_a_dry_run_of_apply_changes_nothing(api: Api) -> None:
     assert said["data"] == {"a": "2"}
     assert said["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
     assert api.get(URL) == before
+
+
+def test_a_manager_is_the_same_in_every_version_of_a_kind(api: Api) -> None:
+    definition = crd()
+    versions = definition["spec"]["versions"]
+    versions.append({**versions[0], "name": "v2", "storage": False})
+    api.post(CRDS, definition)
+    widget = {"kind": "Widget", "metadata": {"name": "w"}}
+    for version, spec in (("v1", {"a": 1, "b": 2}), ("v2", {"a": 1})):
+        url = f"/apis/example.org/{version}/namespaces/default/widgets/w"
+        obj = api.apply(url, {**widget, "apiVersion": f"example.org/{version}", "spec": spec})
+    assert obj["spec"] == {"a": 1}
+    entries = [(e["manager"], e["apiVersion"]) for e in obj["metadata"]["managedFields"]]
+    assert entries == [("one", "example.org/v2")]
