@@ -32,6 +32,8 @@ class Kind:
     deletable: bool = True
     usd_per_month: Callable[[Item], float] = lambda _item: 0.0
     proofs: tuple[str, ...] = ()
+    structural: bool = False
+    held_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

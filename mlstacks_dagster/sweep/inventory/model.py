@@ -54,7 +54,9 @@ class Item(_Model):
     cluster), ``uses`` what it needs (so that must go later), ``used_by`` what holds it now.
     ``clusters`` are the names of Kubernetes clusters that it says it belongs to, by whatever tag
     or name its controller writes. ``facts`` are what people and prices want to know (size,
-    state, host name, and ``owner-hint`` for proof by name only); all texts.
+    state, host name, and ``owner-hint`` for proof by name only); all texts. The fact
+    ``implicit`` = ``true`` marks what its container makes and takes with it (a VPC's default
+    security group, main route table): never deleted by itself, in nobody's way.
     """
 
     ref: Ref

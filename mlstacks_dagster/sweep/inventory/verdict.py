@@ -6,7 +6,22 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["ClusterFact", "Knowledge", "Policy", "StackFact", "Verdict"]
+__all__ = ["ClusterFact", "Code", "Knowledge", "Policy", "StackFact", "Verdict"]
+
+Code = Literal[
+    "",
+    "blocked",
+    "cluster-runs",
+    "data",
+    "held",
+    "implicit",
+    "live",
+    "other-stack",
+    "protect",
+    "shared",
+    "skew",
+    "young",
+]
 
 
 class _Model(BaseModel):
@@ -50,7 +65,11 @@ class Knowledge(_Model):
 
 
 class Policy(_Model):
-    """How careful a sweep is. Times are seconds; a verified teardown has no grace."""
+    """How careful a sweep is. Times are seconds; a verified teardown has no grace.
+
+    A plan of more than ``max_count`` things is refused, and one of more than ``share_from``
+    things that would take more than ``max_share`` of all that is ours.
+    """
 
     grace: float = 86_400.0
     data_grace: float = 259_200.0
@@ -59,6 +78,7 @@ class Policy(_Model):
     only_stack: str | None = None
     max_count: int = 200
     max_share: float = 0.5
+    share_from: int = 20
 
 
 class Verdict(_Model):
@@ -68,6 +88,9 @@ class Verdict(_Model):
     or too young. ``unknown``: something needed to decide could not be read. ``report``: perhaps
     ours, never deleted. ``foreign``: not ours. ``proof`` is T1 to T4 of reference: own mark,
     cluster of a tombstone, inside of T1 or T2, name only. ``evidence`` are readable sentences.
+    ``code`` says in a word why something is kept: ``live``, ``held`` and ``implicit`` things
+    (these come and go with what contains them) are in order, ``other-stack`` was not asked
+    for, all others are left over and wait for something.
     """
 
     decision: Literal["orphan", "keep", "unknown", "report", "foreign"]
@@ -75,3 +98,4 @@ class Verdict(_Model):
     stack_id: str = ""
     reason: str = ""
     evidence: tuple[str, ...] = ()
+    code: Code = ""
