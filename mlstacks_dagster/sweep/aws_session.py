@@ -8,6 +8,7 @@ credential can be used: not from the environment, not from a profile, not from a
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -16,7 +17,7 @@ from typing import Any
 from mlstacks_dagster.engines.wiring import Wiring
 from mlstacks_dagster.errors import MlstacksError, TransientCommandError
 
-__all__ = ["Client", "aws_calls", "aws_client", "client_error", "error_code"]
+__all__ = ["AwsSession", "Client", "aws_calls", "aws_client", "client_error", "error_code"]
 
 Client = Any  # botocore makes its client classes at run time
 """A botocore client of any service."""
@@ -87,29 +88,67 @@ def aws_client(
     botocore's remaining sources apply (web identity, container, instance role), except with an
     emulator. Raises :class:`MlstacksError` when the profile or a file can't be used.
     """
-    env = {**(environment or {}), **wiring.environment}
-    with aws_calls(f"preparing a client for {service}", region):
-        if wiring.endpoint_url is not None:
-            return _emulator_client(service, region, wiring)
-        return _cloud_client(service, region, env)
+    return AwsSession(wiring, environment).client(service, region)
 
 
-def _emulator_client(service: str, region: str, wiring: Wiring) -> Client:
-    session = _session(
+class AwsSession:
+    """Makes clients of one account: credentials are found once for all of them.
+
+    Arguments as of :func:`aws_client`; ``max_attempts`` of each call wins over
+    ``AWS_MAX_ATTEMPTS``. May be used from several threads.
+    """
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        environment: Mapping[str, str] | None = None,
+        max_attempts: int | None = None,
+    ) -> None:
+        self._wiring = wiring
+        self._env = {**(environment or {}), **wiring.environment}
+        if max_attempts is not None:
+            self._env["AWS_MAX_ATTEMPTS"] = str(max_attempts)
+        self._lock = threading.Lock()
+        self._session: Any = None
+
+    def client(self, service: str, region: str) -> Client:
+        """Make a client of ``service`` in ``region``. Raises :class:`MlstacksError`."""
+        emulated = self._wiring.endpoint_url is not None
+        with self._lock, aws_calls(f"preparing a client for {service}", region):
+            if self._session is None:
+                self._session = _emulator_session() if emulated else _cloud_session(self._env)
+            values = self._emulator_values() if emulated else self._cloud_values(service)
+            return self._session.create_client(service, region_name=region, **values)
+
+    def _emulator_values(self) -> dict[str, Any]:
+        own = self._wiring.environment
+        retries = {k: v for k, v in self._env.items() if k == "AWS_MAX_ATTEMPTS"}
+        return {
+            "endpoint_url": self._wiring.endpoint_url,
+            "aws_access_key_id": own.get("AWS_ACCESS_KEY_ID", _EMULATOR_CREDENTIAL),
+            "aws_secret_access_key": own.get("AWS_SECRET_ACCESS_KEY", _EMULATOR_CREDENTIAL),
+            "config": _config(retries, proxies={}, s3={"addressing_style": "path"}),
+        }
+
+    def _cloud_values(self, service: str) -> dict[str, Any]:
+        env = self._env
+        specific = f"AWS_ENDPOINT_URL_{service.upper().replace('-', '_')}"
+        return {
+            "endpoint_url": env.get(specific) or env.get("AWS_ENDPOINT_URL") or None,
+            "aws_access_key_id": env.get("AWS_ACCESS_KEY_ID") or None,
+            "aws_secret_access_key": env.get("AWS_SECRET_ACCESS_KEY") or None,
+            "aws_session_token": env.get("AWS_SESSION_TOKEN") or None,
+            "config": _config(env),
+        }
+
+
+def _emulator_session() -> Any:
+    return _session(
         profile=None, config_file=os.devnull, credentials_file=os.devnull, ca_bundle=None
     )
-    own = wiring.environment
-    return session.create_client(
-        service,
-        region_name=region,
-        endpoint_url=wiring.endpoint_url,
-        aws_access_key_id=own.get("AWS_ACCESS_KEY_ID", _EMULATOR_CREDENTIAL),
-        aws_secret_access_key=own.get("AWS_SECRET_ACCESS_KEY", _EMULATOR_CREDENTIAL),
-        config=_config(own, proxies={}, s3={"addressing_style": "path"}),
-    )
 
 
-def _cloud_client(service: str, region: str, env: Mapping[str, str]) -> Client:
+def _cloud_session(env: Mapping[str, str]) -> Any:
     overrides = {
         key: env[name]
         for key, name in (
@@ -120,17 +159,7 @@ def _cloud_client(service: str, region: str, env: Mapping[str, str]) -> Client:
         if env.get(name)
     }
     profile = env.get("AWS_PROFILE") or env.get("AWS_DEFAULT_PROFILE") or None
-    session = _session(profile=profile, **overrides)
-    specific = f"AWS_ENDPOINT_URL_{service.upper().replace('-', '_')}"
-    return session.create_client(
-        service,
-        region_name=region,
-        endpoint_url=env.get(specific) or env.get("AWS_ENDPOINT_URL") or None,
-        aws_access_key_id=env.get("AWS_ACCESS_KEY_ID") or None,
-        aws_secret_access_key=env.get("AWS_SECRET_ACCESS_KEY") or None,
-        aws_session_token=env.get("AWS_SESSION_TOKEN") or None,
-        config=_config(env),
-    )
+    return _session(profile=profile, **overrides)
 
 
 def _session(**values: str | None) -> Any:
