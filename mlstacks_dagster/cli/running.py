@@ -48,7 +48,7 @@ def prepare_target(settings: Settings, sandbox: bool) -> None:
 def run_and_report(request: LaunchRequest, settings: Settings, *, as_json: bool) -> LaunchResult:
     """Run ``request``, print progress to stderr and the units' ends to stdout.
 
-    Exits with 1 when the run failed.
+    Exits with 1 when the run failed, with 3 when all that failed was refused.
     """
     from mlstacks_dagster.engines.forkserver import warm
 
@@ -86,5 +86,6 @@ def run_and_report(request: LaunchRequest, settings: Settings, *, as_json: bool)
     if not result.success:
         word = "cancelled" if result.cancelled else "failed"
         click.echo(f"\nrun {result.run_id} {word}; run the same command again to go on", err=True)
-        sys.exit(1)
+        codes = {unit.exit_code for unit in result.units.values() if unit.outcome == "failed"}
+        sys.exit(3 if codes == {3} and not result.cancelled else 1)
     return result

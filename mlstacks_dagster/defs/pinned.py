@@ -57,7 +57,7 @@ class PinnedRun(BaseModel):
     def site(self) -> Site:
         """Return the site that was pinned."""
         values = {"ledger_url": "", **self.settings}
-        for name in ("home", "stacks_dir", "terraform"):
+        for name in ("home", "stacks_dir", "terraform", "helm", "chart_mirror"):
             values[name] = Path(values[name]) if values[name] else None
         values["catalog_path"] = tuple(Path(p) for p in values["catalog_path"])
         values["extra_regions"] = tuple(values["extra_regions"])

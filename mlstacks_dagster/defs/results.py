@@ -29,10 +29,14 @@ _Type = dg.DagsterEventType
 
 @dataclass(frozen=True)
 class UnitResult:
-    """How a unit ended; ``changes`` are a drift's ``action address`` lines."""
+    """How a unit ended; ``changes`` are a drift's ``action address`` lines.
+
+    ``exit_code`` is the one of a failed unit's error: 3 when it was refused.
+    """
 
     outcome: Outcome
     error: str = ""
+    exit_code: int = 0
     changes: tuple[str, ...] = ()
 
 
@@ -75,7 +79,7 @@ def _says_something_else(event: dg.DagsterEvent) -> bool:
 
 def _result(event: dg.DagsterEvent) -> UnitResult:
     if event.event_type == _Type.STEP_FAILURE:
-        return UnitResult("failed", _failure_text(event))
+        return UnitResult("failed", _failure_text(event), exit_code=_exit_code(event))
     if event.event_type == _Type.ASSET_CHECK_EVALUATION:
         metadata = event.asset_check_evaluation_data.metadata
         changes = metadata["change_list"].value
@@ -93,6 +97,12 @@ def _outcome(value: object) -> Outcome:
         if value == outcome:
             return outcome
     return "failed"
+
+
+def _exit_code(event: dg.DagsterEvent) -> int:
+    failure = event.step_failure_data.user_failure_data
+    known = failure.metadata.get("exit_code") if failure else None
+    return known.value if isinstance(known, dg.IntMetadataValue) and known.value else 1
 
 
 def _failure_text(event: dg.DagsterEvent) -> str:

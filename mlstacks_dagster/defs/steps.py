@@ -110,6 +110,10 @@ def resource_table(rows: tuple[ResourceRow, ...]) -> dg.TableMetadataValue:
 def _failure(error: MlstacksError) -> dg.Failure:
     return dg.Failure(
         description=str(error),
-        metadata={"error": type(error).__name__, "remedy": error.remedy or "-"},
+        metadata={
+            "error": type(error).__name__,
+            "exit_code": error.exit_code,
+            "remedy": error.remedy or "-",
+        },
         allow_retries=False,
     )

@@ -102,9 +102,12 @@ class HelmSession(Session):
         for secret in self.release.secrets:
             own = {k.partition(".")[2]: v for k, v in given.items() if _is_of(k, secret.name)}
             kube_setup.make_secret(kube, self.namespace, secret, own, self.marks)
+        healed = self._looks_drifted() and self.engine.differences(request, kube)
         self.phase("helm upgrade")
         with self._alone():
             info = self.engine.deploy(request, on_event=self.on_event)
+        if healed:
+            info = replace(info, changed=True)
         self.report.milestone(
             f"{self.unit.name}: release {self.release.release} is at revision {info.revision}"
         )
@@ -143,6 +146,15 @@ class HelmSession(Session):
                 remedy="see what its finalizers wait for (kubectl describe), then run again",
             )
         return before
+
+    def _looks_drifted(self) -> bool:
+        """Tell whether the cluster may differ from what was applied with the same inputs."""
+        record = self.record()
+        return (
+            record is not None
+            and record.status == "applied"
+            and (record.drifted or self.job.replan)
+        )
 
     def differences(self) -> tuple[str, ...] | None:
         """Compare the release's manifest with what the cluster has."""

@@ -12,6 +12,7 @@ import pytest
 from mlstacks_dagster.sandbox.service import start, stop
 from mlstacks_dagster.settings import Settings
 from tests.integration.account import Account
+from tests.integration.kube_tools import installed_tools
 from tests.integration.stacks import Cli
 
 
@@ -52,18 +53,25 @@ def shared_mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base / "mirror"
 
 
+@pytest.fixture(scope="session")
+def helm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the real Helm, fetched once for all workers."""
+    return installed_tools(tmp_path_factory).helm
+
+
 @pytest.fixture
-def sandbox(tmp_path: Path, shared_mirror: Path) -> Iterator[Sandbox]:
+def sandbox(tmp_path: Path, shared_mirror: Path, helm: Path) -> Iterator[Sandbox]:
     """Start a sandbox in a home of its own; stop it afterwards."""
     home, stacks = tmp_path / "home", tmp_path / "stacks"
     stacks.mkdir()
     (home / "sandbox").mkdir(parents=True, mode=0o700)
     (home / "sandbox" / "mirror").symlink_to(shared_mirror)
-    settings = Settings.load({"MLSTACKS_HOME": str(home), "MLSTACKS_STACKS_DIR": str(stacks)})
+    environment = {"MLSTACKS_HOME": str(home), "MLSTACKS_STACKS_DIR": str(stacks)}
+    settings = Settings.load({**environment, "MLSTACKS_HELM": str(helm)})
     state = start(settings)
     try:
         yield Sandbox(
-            home, stacks, settings, state.endpoint, Cli(home, stacks), Account(state.endpoint)
+            home, stacks, settings, state.endpoint, Cli(home, stacks, helm), Account(state.endpoint)
         )
     finally:
         stop(settings)

@@ -28,6 +28,7 @@ def write_stack(
     components: Sequence[tuple[str, str]] = FULL,
     config: Mapping[str, Mapping[str, Any]] | None = None,
     environment: Mapping[str, str] | None = None,
+    provider: str = "aws",
     **fields: Any,
 ) -> Path:
     """Write a stack and its components; return the stack file. ``config`` is by type."""
@@ -44,7 +45,7 @@ def write_stack(
             "component_type": kind,
             "component_flavor": flavor,
             "name": f"{name}_{kind}",
-            "provider": "aws",
+            "provider": provider,
             "metadata": metadata,
         }
         file.write_text(yaml.safe_dump(component))
@@ -53,8 +54,8 @@ def write_stack(
         "spec_version": 1,
         "spec_type": "stack",
         "name": name,
-        "provider": "aws",
-        "default_region": "eu-north-1",
+        "provider": provider,
+        **({"default_region": "eu-north-1"} if provider == "aws" else {}),
         "default_tags": {"team": "tests"},
         "components": files,
         **fields,
@@ -67,12 +68,13 @@ def write_stack(
 class Cli:
     """Runs ``mlstacks-dagster`` with a home of its own."""
 
-    def __init__(self, home: Path, stacks_dir: Path) -> None:
+    def __init__(self, home: Path, stacks_dir: Path, helm: Path) -> None:
         self.home = home
         self.env = {
             **os.environ,
             "MLSTACKS_HOME": str(home),
             "MLSTACKS_STACKS_DIR": str(stacks_dir),
+            "MLSTACKS_HELM": str(helm),
         }
 
     def argv(self, *args: str) -> list[str]:

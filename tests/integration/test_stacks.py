@@ -117,7 +117,7 @@ def test_parts_can_be_deployed_and_destroyed_alone(sandbox: Sandbox) -> None:
     assert sandbox.account.kinds()["bucket"] == 1
     assert sandbox.account.kinds()["cluster"] == 0
 
-    refused = sandbox.cli.run(*deploy, "--only", "cluster", code=1)
+    refused = sandbox.cli.run(*deploy, "--only", "cluster", code=3)
     assert "cluster needs network, which is not deployed" in refused.stderr
 
     sandbox.cli.run(*deploy)
@@ -125,7 +125,7 @@ def test_parts_can_be_deployed_and_destroyed_alone(sandbox: Sandbox) -> None:
         "container_registry_ecr": "destroyed"
     }
     assert sandbox.account.kinds()["repository"] == 0
-    refused = sandbox.cli.run("destroy", "parts", "-y", "--only", "network", code=1)
+    refused = sandbox.cli.run("destroy", "parts", "-y", "--only", "network", code=3)
     assert "network is still needed by cluster" in refused.stderr
     assert sandbox.account.kinds()["cluster"] == 1
 
