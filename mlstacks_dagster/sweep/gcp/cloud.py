@@ -21,7 +21,7 @@ from mlstacks_dagster.sweep.gcp.listing import (
 from mlstacks_dagster.sweep.gcp.reading import Reader
 from mlstacks_dagster.sweep.gcp.removal import Remover
 from mlstacks_dagster.sweep.inventory.handlers import DeleteOutcome, Kind, Progress
-from mlstacks_dagster.sweep.inventory.model import Coverage, Item, Ref, Scope, Snapshot
+from mlstacks_dagster.sweep.inventory.model import GLOBAL, Coverage, Item, Ref, Scope, Snapshot
 from mlstacks_dagster.sweep.inventory.verdict import ClusterFact
 
 __all__ = ["GcpCloud"]
@@ -133,9 +133,8 @@ class GcpCloud:
 
     def _inside_scope(self, items: Iterable[Item]) -> tuple[Item, ...]:
         regions = self.scope.regions
-        return tuple(
-            item for item in items if not regions or item.ref.region in (*regions, "global")
-        )
+        kept = (item for item in items if not regions or item.ref.region in (*regions, GLOBAL))
+        return tuple(sorted(kept, key=lambda item: (item.ref.type, item.ref.region, item.ref.id)))
 
     def _coverage(
         self,

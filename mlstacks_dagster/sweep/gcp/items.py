@@ -178,7 +178,9 @@ def _facts(raw: Mapping[str, Any], owner: Owner) -> dict[str, str]:
         facts["disk-type" if "sizeGb" in raw else "kind"] = kind
     if size := raw.get("sizeBytes"):
         facts["size-gb"] = f"{int(size) / 2**30:.2f}"
-    if raw.get("deletionProtection"):
+    settings = raw.get("settings")
+    guarded = isinstance(settings, Mapping) and settings.get("deletionProtectionEnabled")
+    if raw.get("deletionProtection") or guarded:
         facts["deletion-protection"] = "on"
     if owner.name:
         facts |= {"cluster-proof": owner.by, "cluster-location": owner.location}

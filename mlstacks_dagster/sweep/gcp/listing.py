@@ -66,8 +66,6 @@ def _compute(listed: Listed, access: GcpAccess, kind: GcpKind, project: str, whe
     method = client.aggregated_list if spread else client.list
     request: dict[str, Any] = {"project": project, "max_results": _PAGE}
     request |= {"filter": where} if where else {}
-    if spread:
-        request["return_partial_success"] = True
     while True:
         page = access.page("compute", method, request)
         if spread:

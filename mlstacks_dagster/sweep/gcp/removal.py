@@ -54,6 +54,8 @@ class Remover:
             "storage:bucket": lambda: delete_objects(access, identity),
             "dns:managed-zone": lambda: delete_records(access, identity),
             "aiplatform:endpoint": lambda: self._undeploy(item),
+            "aiplatform:custom-job": lambda: self._cancel(item),
+            "aiplatform:pipeline-job": lambda: self._cancel(item),
             "iam:service-account": lambda: unbind(
                 access, self._project, member=f"serviceAccount:{identity.rpartition('/')[2]}"
             ),
@@ -66,6 +68,12 @@ class Remover:
         host = host_of(KINDS[item.ref.type], item.ref.id)
         for operation in undeploy_models(self._access, host, item.ref.id):
             self._await_rest(host, "v1", operation)
+
+    def _cancel(self, item: Item) -> None:
+        """A job that runs can't be deleted; once cancelled it can, some moments later."""
+        if item.facts.get("state", "").endswith(("_RUNNING", "_PENDING", "_QUEUED")):
+            host = host_of(KINDS[item.ref.type], item.ref.id)
+            self._access.rest("POST", host, f"v1/{item.ref.id}:cancel", body={})
 
     def _send(self, kind: GcpKind, item: Item) -> DeleteOutcome:
         if kind.by_compute:
