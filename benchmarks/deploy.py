@@ -1,8 +1,9 @@
-"""The quickstart deploy against a shell loop over the same root modules.
+"""The quickstart deploy against a shell loop over the same root modules and charts.
 
-Both use the same Terraform, provider and emulator, each in a sandbox of its own. The loop runs
-``init``, ``apply -auto-approve`` and ``output -json`` for one unit after another in dependency
-order, as a person with a shell script would. ``--json`` prints one line.
+Both use the same Terraform, Helm, provider and emulator, each in a sandbox of its own. The loop
+runs ``init``, ``apply -auto-approve`` and ``output -json``, or ``helm upgrade --install --wait``,
+for one unit after another in dependency order, as a person with a shell script would. The Secrets
+that charts expect are made outside of its time. ``--json`` prints one line.
 """
 
 from __future__ import annotations
@@ -18,13 +19,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mlstacks_dagster.catalog.chart_values import chart_folder
 from mlstacks_dagster.catalog.loading import load_plan
+from mlstacks_dagster.catalog.models import Plan, PlannedUnit
 from mlstacks_dagster.engines.environment import tool_environment
+from mlstacks_dagster.engines.helm_charts import resolve_chart
+from mlstacks_dagster.engines.helm_tools import find_helm, install_tools
+from mlstacks_dagster.engines.kube_access import write_kubeconfig
+from mlstacks_dagster.engines.kube_client import KubeClient
 from mlstacks_dagster.engines.tf_stage import UnitRequest, stage
 from mlstacks_dagster.engines.tools import find_terraform
 from mlstacks_dagster.engines.wiring import load_wiring
+from mlstacks_dagster.errors import ToolNotFoundError
+from mlstacks_dagster.ledger.records import StackRecord
 from mlstacks_dagster.ledger.store import Ledger
-from mlstacks_dagster.lifecycle import inputs
+from mlstacks_dagster.lifecycle import helm_values, inputs, kube_setup
+from mlstacks_dagster.lifecycle.cluster import access_of
 from mlstacks_dagster.sandbox.service import start, stop
 from mlstacks_dagster.settings import Settings, data_root, process_environment
 
@@ -65,10 +75,14 @@ def shell_loop(settings: Settings) -> dict[str, float]:
             plan, target="sandbox", sandbox_id=wiring.instance_id, expires_at=None
         )
     outputs: dict[tuple[str, str], Any] = {}
-    spent = 0.0
+    spent = aside = 0.0
     began = time.perf_counter()
     for unit in plan.units:
         env = tool_environment(process_environment(), unit.environment, wiring)
+        if unit.definition.engine == "helm":
+            helm, making = helm_unit(settings, plan, unit, stack, install, env, outputs)
+            spent, aside = spent + helm, aside + making
+            continue
         workspace = stage(
             UnitRequest(
                 unit=unit.name,
@@ -100,7 +114,56 @@ def shell_loop(settings: Settings) -> dict[str, float]:
         )
         for name, found in json.loads(shown.stdout).items():
             outputs[unit.name, name] = found["value"]
-    return {"wall": time.perf_counter() - began, "terraform": spent}
+    return {"wall": time.perf_counter() - began - aside, "tools": spent}
+
+
+def helm_unit(
+    settings: Settings,
+    plan: Plan,
+    unit: PlannedUnit,
+    stack: StackRecord,
+    install: str,
+    env: dict[str, str],
+    outputs: dict[tuple[str, str], Any],
+) -> tuple[float, float]:
+    """Install a unit's release; return Helm's seconds and those of making its Secrets."""
+    release = helm_values.release_of(unit)
+    namespace = helm_values.namespace_of(unit)
+    folder = settings.work_dir(stack.stack_id, unit.name)
+    began = time.perf_counter()
+    path = folder / "kubeconfig"
+    context = write_kubeconfig(access_of(plan, lambda u, o: outputs.get((u, o))), path)
+    kube = KubeClient(path, context, env)
+    marks = inputs.tags_and_marks(unit, stack, install)[1]
+    kube_setup.make_namespace(kube, namespace, marks)
+    for secret in release.secrets:
+        kube_setup.make_secret(kube, namespace, secret, {}, marks)
+    wiring = load_wiring("sandbox", settings.sandbox_dir)
+    mirror = replace(settings, chart_mirror=wiring.chart_mirror)
+    chart = (
+        chart_folder(unit.definition)
+        if isinstance(release.chart, str)
+        else resolve_chart(release.chart, mirror)
+    )
+    values = helm_values.release_values(unit, stack, install, lambda u, o: outputs.get((u, o)))
+    given = json.dumps(values).encode()
+    start_of = time.perf_counter()
+    subprocess.run(
+        [
+            *(find_helm(settings).program, "upgrade", "--install", release.release, str(chart)),
+            *("-n", namespace, "--kubeconfig", str(path), "--kube-context", context),
+            *("--wait", "-f", "-"),
+        ],
+        input=given,
+        env=env,
+        check=True,
+        capture_output=True,
+    )
+    ended = time.perf_counter()
+    texts = helm_values.known_texts(unit, stack)
+    for name, value in helm_values.outputs(unit, values, texts)[0].items():
+        outputs[unit.name, name] = value
+    return ended - start_of, start_of - began
 
 
 def deploy(settings: Settings) -> dict[str, Any]:
@@ -123,7 +186,13 @@ def deploy(settings: Settings) -> dict[str, Any]:
             for unit in ledger.units(stack.stack_id)
         ]
     summaries = {op.unit: op.summary for op in operations if op is not None}
-    return {"wall": wall, "units": summaries, "steps": step_seconds(settings)}
+    engines = {unit.name: unit.definition.engine for unit in stack.plan.units}
+    return {
+        "wall": wall,
+        "units": summaries,
+        "releases": [name for name, engine in engines.items() if engine == "helm"],
+        "steps": step_seconds(settings),
+    }
 
 
 def step_seconds(settings: Settings) -> dict[str, float]:
@@ -143,6 +212,21 @@ def step_seconds(settings: Settings) -> dict[str, float]:
         }
 
 
+def overhead(units: list[dict[str, Any]]) -> float:
+    """Return the mean seconds of a unit beside those of its tool's processes."""
+    spent = [u.get("seconds", 0.0) - u.get("tool_seconds", 0.0) for u in units]
+    return sum(spent) / len(spent) if spent else 0.0
+
+
+def helm() -> Path:
+    """Return a Helm: the one to be found, else one that is fetched once."""
+    settings = Settings.load()
+    try:
+        return Path(find_helm(settings).program)
+    except ToolNotFoundError:
+        return install_tools(settings).helm
+
+
 def _is(entry: Any, kind: Any) -> bool:
     return entry.dagster_event is not None and entry.dagster_event.event_type == kind
 
@@ -154,11 +238,9 @@ def main() -> None:
     results: dict[str, Any] = {}
     for name, run in (("loop", shell_loop), ("deploy", deploy)):
         with tempfile.TemporaryDirectory() as folder:
-            settings = replace(
-                Settings.load({}),
-                home=Path(folder),
-                ledger_url=f"sqlite:///{folder}/ledger.db",
-            )
+            given = {"MLSTACKS_HOME": folder, "MLSTACKS_HELM": str(helm())}
+            os.environ.update(given)
+            settings = Settings.load(given)
             start(settings)
             try:
                 warm(settings)
@@ -167,6 +249,7 @@ def main() -> None:
                 stop(settings)
     loop, ours = results["loop"], results["deploy"]
     units = ours["units"]
+    releases = [u for name, u in units.items() if name in ours["releases"]]
     tool = sum(u.get("tool_seconds", 0.0) for u in units.values())
     inside = sum(u.get("seconds", 0.0) for u in units.values())
     count = len(units)
@@ -176,8 +259,10 @@ def main() -> None:
         "loop_seconds": round(loop["wall"], 1),
         "deploy_seconds": round(ours["wall"], 1),
         "ratio": round(ours["wall"] / loop["wall"], 2),
-        "terraform_seconds": round(tool, 1),
+        "tool_seconds": round(tool, 1),
+        "loop_tool_seconds": round(loop["tools"], 1),
         "per_unit_ours": round((inside - tool) / count, 2),
+        "per_release_ours": round(overhead(releases), 2),
         "per_unit_dagster_step": round((ours["steps"]["steps"] - inside) / count, 2),
         "command_start_and_end": round(ours["wall"] - ours["steps"]["run"], 2),
     }
