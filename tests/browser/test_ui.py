@@ -47,8 +47,8 @@ def test_the_demo_is_seen_and_torn_down_in_a_browser(
 
 def _the_graph_shows_the_plan(page: Page, planned: dict[str, Any]) -> None:
     depends = {unit["unit"]: set(unit["after"]) for unit in planned["units"]}
-    assert len(depends) == 6
-    page.size(1300, 680)
+    assert len(depends) == 12
+    page.size(2000, 900)
     page.open(GRAPH, "Materialize all")
     page.remember(asset_node_facets=["status", "latest-event", "kind-tag"])
     page.click("Hide navigation")
@@ -58,7 +58,7 @@ def _the_graph_shows_the_plan(page: Page, planned: dict[str, Any]) -> None:
         nodes = page.nodes()
         return set(nodes) == set(depends) and all("Materialized" in t for t in nodes.values())
 
-    page.until(all_there, "six materialized units")
+    page.until(all_there, "all units materialized")
     edges = sum(len(names) for names in depends.values())
     page.until(lambda: page.edges() == edges, f"{edges} edges")
     shown = {
@@ -73,7 +73,7 @@ def _the_graph_shows_the_plan(page: Page, planned: dict[str, Any]) -> None:
 def _the_run_has_its_log(page: Page, run_id: str) -> None:
     page.size(1200, 1000)
     page.open(f"/runs/{run_id}", "Success")
-    page.see("RUN_SUCCESS", "deploy__quickstart__network")
+    page.see("RUN_SUCCESS", "deploy__quickstart__network", "experiment_tracker_mlflow")
     page.picture("run")
 
 
@@ -108,13 +108,13 @@ def _latest(page: Page) -> dict[str, Any]:
 
 
 def _the_graph_shows_nothing_deployed(page: Page, units: set[str]) -> None:
-    page.size(1300, 680)
+    page.size(2000, 900)
     page.open(GRAPH, "Materialize all")
 
     def none_there() -> bool:
         nodes = page.nodes()
         return set(nodes) == units and all("Never materialized" in t for t in nodes.values())
 
-    page.until(none_there, "six units that were never materialized")
+    page.until(none_there, "units that were never materialized")
     assert not [text for text in page.nodes().values() if "Materialized" in text]
     page.picture("graph-after-teardown")
