@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from mlstacks_dagster.errors import ToolNotFoundError
-from mlstacks_dagster.sweep.gcp.calls import Caller, error_of_body
+from mlstacks_dagster.sweep.gcp.calls import ApiError, Caller, error_of_body
 
 __all__ = ["GcpAccess"]
 
@@ -37,10 +37,15 @@ class GcpAccess:
         self._local = threading.local()
 
     def credentials(self) -> Any:
-        """Return the google-auth credentials; raises GoogleAuthError when there are none."""
+        """Return the google-auth credentials; raises ApiError when there are none."""
+        from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
+
         with self._lock:
             if self._credentials is None:
-                self._credentials = self._find_credentials()
+                try:
+                    self._credentials = self._find_credentials()
+                except GoogleAuthError as exc:
+                    raise ApiError(401, "credentials", str(exc)) from exc
             return self._credentials
 
     def _find_credentials(self) -> Any:

@@ -47,10 +47,16 @@ def is_running(raw: Mapping[str, Any]) -> bool | None:
 
 
 def assemble(
-    found: Mapping[str, Listed], project: str, known: Sequence[KnownCluster]
+    found: Mapping[str, Listed],
+    project: str,
+    known: Sequence[KnownCluster],
+    blind: bool = False,
 ) -> dict[str, list[Item]]:
-    """Return the items by type; firewall rules join load balancers with their cluster."""
-    firewalls = _items(KINDS["compute:firewall"], found, project, known)
+    """Return the items by type; firewall rules join load balancers with their cluster.
+
+    ``blind``: not all running clusters could be listed.
+    """
+    firewalls = _items(KINDS["compute:firewall"], found, project, known, blind)
     rules = defaultdict[str, list[Ref]](list)
     owners = defaultdict[str, list[Owner]](list)
     for item, owner in firewalls:
@@ -62,7 +68,7 @@ def assemble(
     for type_ in found:
         if type_ != "compute:firewall":
             kind = KINDS[type_]
-            pairs = _items(kind, found, project, known, balancers, rules)
+            pairs = _items(kind, found, project, known, blind, balancers, rules)
             result[type_] = [item for item, _ in pairs]
     _drop_managed_groups(result, found)
     _link_addresses(result)
@@ -74,6 +80,7 @@ def _items(
     found: Mapping[str, Listed],
     project: str,
     known: Sequence[KnownCluster],
+    blind: bool,
     balancers: Mapping[str, Owner] | None = None,
     rules: Mapping[str, Sequence[Ref]] | None = None,
 ) -> list[tuple[Item, Owner]]:
@@ -83,7 +90,7 @@ def _items(
         bare = item_of(kind, raw, project, Owner())
         name = str(raw.get("name") or "").rpartition("/")[2]
         region = bare.ref.region
-        owner = owner_of(claims_of(raw, name, labels_of(kind, raw)), known, region)
+        owner = owner_of(claims_of(raw, name, labels_of(kind, raw)), known, region, blind)
         balancer = load_balancer_of(name) if kind.type in _BALANCED else ""
         if balancer and owner == Owner():
             owner = _of_balancer((balancers or {}).get(balancer, owner), region)

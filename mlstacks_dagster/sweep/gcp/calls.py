@@ -125,7 +125,7 @@ class Caller:
         self,
         *,
         rate: float = 15.0,
-        burst: float = 30.0,
+        burst: float = 60.0,
         attempts: int = 7,
         pause: float = 0.5,
         clock: Callable[[], float] = time.monotonic,

@@ -29,6 +29,7 @@ __all__ = ["GcpCloud"]
 _WORKERS = 16
 _CLUSTERS = "container:cluster"
 _JOINS = ("compute:firewall", _CLUSTERS)
+_GROUPS = ("compute:instance-group", "compute:instance-group-manager")
 
 
 class GcpCloud:
@@ -70,20 +71,28 @@ class GcpCloud:
         """
         began, started, calls = self._now(), self.access.caller.clock(), self.access.caller.calls
         tell = progress or (lambda _text: None)
-        wanted = {kind.type for kind in known_types(types)}
-        kinds = known_types({*wanted, *_JOINS})
+        asked = set(KINDS if types is None else types)
+        wanted = asked & set(KINDS)
+        kinds = known_types({*wanted, *_JOINS, *(_GROUPS if _GROUPS[0] in wanted else ())})
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="gcp-sweep") as pool:
             regions = pool.submit(self._regions)
             found = self._list(kinds, pool, tell)
         found = self._ask_index(found, tell)
         known = known_clusters(self._facts, running_from(found[_CLUSTERS].raws))
-        items = assemble(found, self.scope.account, known)
+        blind = bool(found[_CLUSTERS].error or found[_CLUSTERS].failed)
+        items = assemble(found, self.scope.account, known, blind)
         places, trouble = regions.result()
         return Snapshot(
             scope=self.scope,
             taken_at=began,
             items=self._inside_scope(item for type_ in sorted(wanted) for item in items[type_]),
-            coverage=self._coverage(kinds, found, items, places, trouble),
+            coverage=(
+                *self._coverage(kinds, found, items, places, trouble),
+                *(
+                    Coverage(type=type_, region="*", status="failed", why="not a known type")
+                    for type_ in sorted(asked - wanted)
+                ),
+            ),
             calls=self.access.caller.calls - calls,
             seconds=self.access.caller.clock() - started,
         )

@@ -108,6 +108,7 @@ def item_of(
     region = _place(kind, raw, identity)
     ref = Ref(type=kind.type, region=region, id=identity)
     inside = list(_refs(raw.get("network"), raw.get("subnetwork"), *_interfaces(raw)))
+    inside += _refs(*(_mapping(raw, "networkConfig").get(key) for key in ("network", "subnetwork")))
     if owner.name and owner.location:
         inside.append(cluster_ref(project, owner.location, owner.name))
     return Item(
@@ -136,6 +137,11 @@ def _created(raw: Mapping[str, Any]) -> float | None:
 
 def _refs(*links: object) -> Iterable[Ref]:
     return (ref for link in links if (ref := link_ref(link)) is not None)
+
+
+def _mapping(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = raw.get(key)
+    return value if isinstance(value, Mapping) else {}
 
 
 def _interfaces(raw: Mapping[str, Any]) -> list[object]:
@@ -178,8 +184,7 @@ def _facts(raw: Mapping[str, Any], owner: Owner) -> dict[str, str]:
         facts["disk-type" if "sizeGb" in raw else "kind"] = kind
     if size := raw.get("sizeBytes"):
         facts["size-gb"] = f"{int(size) / 2**30:.2f}"
-    settings = raw.get("settings")
-    guarded = isinstance(settings, Mapping) and settings.get("deletionProtectionEnabled")
+    guarded = _mapping(raw, "settings").get("deletionProtectionEnabled")
     if raw.get("deletionProtection") or guarded:
         facts["deletion-protection"] = "on"
     if owner.name:

@@ -97,16 +97,21 @@ def _near(one: str, other: str) -> bool:
     return one == other or region_of(one) == other or one == region_of(other)
 
 
-def owner_of(claims: Sequence[Claim], known: Sequence[KnownCluster], region: str) -> Owner:
+def owner_of(
+    claims: Sequence[Claim], known: Sequence[KnownCluster], region: str, blind: bool = False
+) -> Owner:
     """Return whose an item in ``region`` is, going by everything that it says.
 
     Two claims that name different clusters prove nothing, nor does one that several clusters
-    answer to, nor an id that may be cut.
+    answer to, nor an id that may be cut. ``blind``: not all running clusters could be listed, so
+    a bare name on a global item proves nothing either.
     """
     owners: dict[tuple[str, str], str] = {}
     hints: list[str] = []
     for claim in claims:
         name, location, hint = _resolve(claim, known, region)
+        if name and blind and region == "global" and _is_bare(claim, known):
+            name, hint = "", f"{claim.by} says {name}, but not all clusters could be listed"
         if name:
             owners.setdefault((name, location), claim.by)
         elif hint:
@@ -135,6 +140,13 @@ def _resolve(claim: Claim, known: Sequence[KnownCluster], region: str) -> tuple[
         return hits[0].name, hits[0].location, ""
     names = ", ".join(f"{c.name} in {c.location}" for c in hits)
     return "", "", f"{claim.by} fits {names}" if hits else ""
+
+
+def _is_bare(claim: Claim, known: Sequence[KnownCluster]) -> bool:
+    """Tell whether a claim is a name that a cluster elsewhere could have as well."""
+    if not claim.name or claim.location:
+        return False
+    return not any(c.gke_id.startswith(claim.hash8) for c in known if claim.hash8 and c.gke_id)
 
 
 def _has_id(cluster: KnownCluster, claim: Claim) -> bool:

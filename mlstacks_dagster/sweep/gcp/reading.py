@@ -46,7 +46,7 @@ class Reader:
             raise running.error
         self._add_rules(found, refs)
         known = known_clusters(self._facts, running_from(running.raws))
-        items = assemble(found, self._project, known)
+        items = assemble(found, self._project, known, blind=bool(running.failed))
         by_ref = {item.ref: item for group in items.values() for item in group}
         for ref in self._alone - set(by_ref):
             raise ApiError(502, "otherName", f"{ref} answers, but under another name")

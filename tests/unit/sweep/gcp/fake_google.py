@@ -197,6 +197,7 @@ def filtered(things: list[Body], request: Request) -> list[Body]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     world: World
 
     def log_message(self, *_args: Any) -> None: ...

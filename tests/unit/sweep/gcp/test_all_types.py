@@ -40,7 +40,7 @@ def body_of(kind: GcpKind, path: str) -> dict[str, Any]:
         data["name"] = "projects/4711/" + path.split("/", 3)[3]
     if "description mlstacks" in kind.proofs[0]:
         return data | {"description": "mlstacks:inst:sabc"}
-    labels: Any = MARKS
+    labels: dict[str, Any] = {**MARKS}
     keys = ["properties", "labels"] if kind.collection == "instanceTemplates" else []
     for key in reversed(keys or kind.labels_at.split(".")):
         labels = {key: labels}

@@ -155,7 +155,7 @@ def _requests_of(world: World, make_cloud: MakeCloud) -> list[Request]:
 
 def test_an_answer_that_is_no_json_is_a_failure(world: World, make_cloud: MakeCloud) -> None:
     world.faults.append(
-        lambda r: (200, []) if r.path.endswith("secrets") else None  # type: ignore[return-value]
+        lambda r: (200, []) if r.path.endswith("secrets") else None  # type: ignore[return-value,arg-type]
     )
     assert set(statuses(make_cloud().snapshot(), "secretmanager:secret").values()) == {"failed"}
 

@@ -26,9 +26,9 @@ def test_a_bucket_goes_with_all_versions_of_its_objects(
     world.add("storage/v1/b/ours")
     world.add("storage/v1/b/theirs")
     world.page = 2
-    for bucket in ("ours", "theirs"):
+    for name in ("ours", "theirs"):
         for generation in ("1", "2", "3"):
-            world.add(f"storage/v1/b/{bucket}/o/a b#{generation}", generation=generation)
+            world.add(f"storage/v1/b/{name}/o/a b#{generation}", generation=generation)
     for path, data in world.objects.items():
         if "/o/" in path:
             data["name"] = "a b"
@@ -75,7 +75,7 @@ def test_a_policy_that_changes_in_between_is_read_again(
     }  # fmt: skip
     cloud = make_cloud()
     item = found(cloud, "iam:role")
-    late = []
+    late: list[int] = []
 
     def change(request: object) -> None:
         if "setIamPolicy" in str(request) and not late:
