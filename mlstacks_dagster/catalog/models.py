@@ -47,11 +47,13 @@ class ComponentKind(_Model):
 class Requirement(_Model):
     """A capability that a unit uses.
 
-    ``bind`` maps our input variable to a key of the capability.
+    ``bind`` maps our input variable to a key of the capability. ``providers`` are those on
+    which it counts, of a unit that exists on several; without it, on all.
     """
 
     capability: str
     bind: dict[str, str] = Field(default_factory=dict)
+    providers: tuple[Literal["aws", "gcp", "k3d"], ...] = ()
 
 
 class Provision(_Model):

@@ -64,12 +64,23 @@ def load_units(file: Path) -> tuple[UnitDefinition, ...]:
     for provider in providers:
         known = data if provider is None else {**data, "provider": provider}
         try:
-            units.append(UnitDefinition(**{**known, "path": source.file.parent}))
+            units.append(_on(UnitDefinition(**{**known, "path": source.file.parent})))
         except ValidationError as error:
             problems += [_problem(source, dict(item)) for item in error.errors()]
     if problems:
         raise catalog_error(list(dict.fromkeys(problems)))
     return tuple(units)
+
+
+def _on(unit: UnitDefinition) -> UnitDefinition:
+    """Return the unit with the requirements that count on its provider."""
+
+    def counting(requirements: tuple[Requirement, ...]) -> tuple[Requirement, ...]:
+        return tuple(r for r in requirements if not r.providers or unit.provider in r.providers)
+
+    return unit.model_copy(
+        update={"requires": counting(unit.requires), "after": counting(unit.after)}
+    )
 
 
 def unit_source(unit: UnitDefinition) -> Source:

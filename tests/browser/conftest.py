@@ -13,7 +13,7 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 
 from tests.browser.page import Page
-from tests.integration.conftest import sandbox, shared_mirror  # noqa: F401
+from tests.integration.conftest import helm, sandbox, shared_mirror  # noqa: F401
 
 # Nothing leaves this machine: the switches end Chromium's own calls home.
 SWITCHES = (

@@ -119,6 +119,13 @@ def test_a_unit_of_several_providers_is_one_unit_on_each(folder: Folder) -> None
     ]
 
 
+def test_a_requirement_may_count_on_some_providers_only(folder: Folder) -> None:
+    needs = [{"capability": CLUSTER}, {"capability": "storage", "providers": ["aws"]}]
+    chart(folder, provider=["aws", "k3d"], requires=needs)
+    found = {u.provider: [r.capability for r in u.requires] for u in folder.read().units}
+    assert found == {"aws": [CLUSTER, "storage"], "k3d": [CLUSTER]}
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
