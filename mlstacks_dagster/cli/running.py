@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -20,7 +21,8 @@ __all__ = ["ProgressPrinter", "prepare_target", "run_and_report"]
 class ProgressPrinter:
     """Prints a line when a unit enters a phase, and as its resources get done."""
 
-    def __init__(self) -> None:
+    def __init__(self, units: Iterable[str] = ()) -> None:
+        self._width = max((len(unit) for unit in units), default=26)
         self._shown: dict[str, tuple[str, int]] = {}
 
     def __call__(self, progress: Progress) -> None:
@@ -32,7 +34,8 @@ class ProgressPrinter:
         self._shown[progress.unit] = key
         count = f"{progress.done}/{progress.total}" if progress.total else ""
         click.echo(
-            f"{progress.seconds:7.1f}s  {progress.unit:<26} {phase:<24} {count}".rstrip(), err=True
+            f"{progress.seconds:7.1f}s  {progress.unit:<{self._width}} {phase:<24} {count}".rstrip(),
+            err=True,
         )
 
 
@@ -55,11 +58,12 @@ def run_and_report(request: LaunchRequest, settings: Settings, *, as_json: bool)
     warm(["mlstacks_dagster.defs.preload"])
     from mlstacks_dagster.defs.launch import launch
 
+    units = [unit.name for unit in request.entry.plan.units] if request.entry.plan else ()
     launcher = click.get_current_context().obj or launch
     result: LaunchResult = launcher(
         request,
         settings,
-        on_progress=ProgressPrinter(),
+        on_progress=ProgressPrinter(request.units or units),
         on_log=lambda text: click.echo(text, err=True),
     )
     if as_json:
