@@ -33,10 +33,8 @@ class ProgressPrinter:
             return
         self._shown[progress.unit] = key
         count = f"{progress.done}/{progress.total}" if progress.total else ""
-        click.echo(
-            f"{progress.seconds:7.1f}s  {progress.unit:<{self._width}} {phase:<24} {count}".rstrip(),
-            err=True,
-        )
+        unit = f"{progress.unit:<{self._width}}"
+        click.echo(f"{progress.seconds:7.1f}s  {unit} {phase:<24} {count}".rstrip(), err=True)
 
 
 def prepare_target(settings: Settings, sandbox: bool) -> None:
