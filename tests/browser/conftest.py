@@ -27,7 +27,7 @@ SWITCHES = (
     "--disable-dev-shm-usage",
     "--disable-sync",
     "--no-first-run",
-    "--force-device-scale-factor=1.5",
+    "--force-device-scale-factor=1",
 )
 
 

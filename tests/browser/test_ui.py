@@ -48,7 +48,7 @@ def test_the_demo_is_seen_and_torn_down_in_a_browser(
 def _the_graph_shows_the_plan(page: Page, planned: dict[str, Any]) -> None:
     depends = {unit["unit"]: set(unit["after"]) for unit in planned["units"]}
     assert len(depends) == 12
-    page.size(2000, 900)
+    page.size(2300, 1700)
     page.open(GRAPH, "Materialize all")
     page.remember(asset_node_facets=["status", "latest-event", "kind-tag"])
     page.click("Hide navigation")
@@ -108,7 +108,7 @@ def _latest(page: Page) -> dict[str, Any]:
 
 
 def _the_graph_shows_nothing_deployed(page: Page, units: set[str]) -> None:
-    page.size(2000, 900)
+    page.size(2300, 1700)
     page.open(GRAPH, "Materialize all")
 
     def none_there() -> bool:
