@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from mlstacks_dagster.sweep.gcp.catalog import KINDS, GcpKind
-from mlstacks_dagster.sweep.gcp.items import item_of, labels_of
+from mlstacks_dagster.sweep.gcp.items import item_of, labels_of, link_ref
 from mlstacks_dagster.sweep.gcp.joins import (
     KnownCluster,
     Owner,
@@ -71,6 +71,8 @@ def assemble(
             pairs = _items(kind, found, project, known, blind, balancers, rules)
             result[type_] = [item for item, _ in pairs]
     _drop_managed_groups(result, found)
+    _join_managers(result)
+    _mark_auto_subnetworks(result, found)
     _link_addresses(result)
     return result
 
@@ -112,6 +114,33 @@ def _drop_managed_groups(result: dict[str, list[Item]], found: Mapping[str, List
     managed = {str(raw.get("instanceGroup") or "").partition("/projects/")[2] for raw in managers}
     groups = result.get("compute:instance-group", [])
     groups[:] = [item for item in groups if item.ref.id.removeprefix("projects/") not in managed]
+
+
+def _join_managers(result: dict[str, list[Item]]) -> None:
+    """Let a group manager without a word of its own be of its template's cluster."""
+    templates = {item.ref: item for item in result.get("compute:instance-template", ())}
+    managers = result.get("compute:instance-group-manager", [])
+    for index, manager in enumerate(managers):
+        used = [templates[ref] for ref in manager.uses if ref in templates]
+        if len(used) == 1 and used[0].clusters and not manager.clusters:
+            facts = {"cluster-proof": "its template's " + used[0].facts["cluster-proof"]}
+            managers[index] = manager.model_copy(
+                update={"clusters": used[0].clusters, "facts": manager.facts | facts}
+            )
+
+
+def _mark_auto_subnetworks(result: dict[str, list[Item]], found: Mapping[str, Listed]) -> None:
+    """Mark the subnetworks that a network in auto mode makes: they go with it alone."""
+    networks = found.get("compute:network", Listed()).raws
+    auto = {
+        ref
+        for raw in networks
+        if raw.get("autoCreateSubnetworks") and (ref := link_ref(raw.get("selfLink")))
+    }
+    nets = result.get("compute:subnetwork", [])
+    for index, net in enumerate(nets):
+        if auto & set(net.inside):
+            nets[index] = net.model_copy(update={"facts": net.facts | {"implicit": "true"}})
 
 
 def _link_addresses(result: dict[str, list[Item]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from mlstacks_dagster.sweep.inventory.handlers import Kind
@@ -96,13 +96,13 @@ def _compute(
 
 _COMPUTE = (
     _compute("instance-group-manager", "managed instance group", 12, "instanceGroupManagers",
-             _MARKED, spreads=True),
-    _compute("instance", "VM", 14, "instances", (*_T1, "T2: label goog-k8s-cluster-name", _INSIDE),
+             (*_MARKED, "T2: its template's label goog-k8s-cluster-name"), spreads=True),
+    _compute("instance", "VM", 14, "instances", (*_T1, "T2: label goog-k8s-cluster-name"),
              usd_per_month=_flat(50.0)),
     _compute("instance-template", "instance template", 20, "instanceTemplates",
              (*_T1, "T2: label goog-k8s-cluster-name"), spreads=True),
     _compute("forwarding-rule", "forwarding rule", 30, "forwardingRules",
-             (*_T1, _BY_UID, "T2: its firewall rule's network tags", _INSIDE),
+             (*_T1, _BY_UID, "T2: its firewall rule's network tags"),
              usd_per_month=_flat(0.025 * _HOURS), spreads=True),
     _compute("target-http-proxy", "HTTP proxy", 32, "targetHttpProxies", (*_MARKED, _BY_UID),
              spreads=True, asset="compute.googleapis.com/TargetHttpProxy"),
@@ -120,18 +120,18 @@ _COMPUTE = (
     _compute("security-policy", "Cloud Armor policy", 44, "securityPolicies", _MARKED,
              spreads=True, usd_per_month=_flat(5.0)),
     _compute("network-endpoint-group", "network endpoint group", 46, "networkEndpointGroups",
-             (*_MARKED, "T2: cluster-uid in its description", _BY_UID, _INSIDE), spreads=True),
+             (*_MARKED, "T2: cluster-uid in its description", _BY_UID), spreads=True),
     _compute("health-check", "health check", 46, "healthChecks",
              (*_MARKED, "T2: k8sCluster in its description", _BY_UID), spreads=True),
     _compute("http-health-check", "legacy health check", 46, "httpHealthChecks",
              (*_MARKED, _BY_UID, "T2: its firewall rule's network tags"), is_global=True,
              rest=RestList("compute/v1/projects/{project}/global/httpHealthChecks", "items")),
     _compute("instance-group", "unmanaged instance group", 48, "instanceGroups",
-             (*_MARKED, _BY_UID, _INSIDE)),
+             (*_MARKED, _BY_UID)),
     _compute("firewall", "firewall rule", 50, "firewalls",
-             (*_MARKED, "T2: network tags gke-NAME-HASH8-node", _BY_UID, _INSIDE), is_global=True),
+             (*_MARKED, "T2: network tags gke-NAME-HASH8-node", _BY_UID), is_global=True),
     _compute("address", "static address", 52, "addresses",
-             (*_T1, _BY_UID, "T2: its firewall rule's network tags", _INSIDE), spreads=True,
+             (*_T1, _BY_UID, "T2: its firewall rule's network tags"), spreads=True,
              usd_per_month=_flat(0.01 * _HOURS)),
     _compute("disk", "disk", 54, "disks", (*_T1, "T2: label goog-k8s-cluster-name"), data=True,
              usd_per_month=_disk),
@@ -141,10 +141,11 @@ _COMPUTE = (
     _compute("image", "VM image", 56, "images", _T1, data=True, is_global=True,
              usd_per_month=lambda item: _gigabytes(item) * 0.05),
     _compute("route", "route", 70, "routes",
-             (*_MARKED, "T2: network tags gke-NAME-HASH8-node", _INSIDE), is_global=True),
-    _compute("router", "router with its NATs", 72, "routers", (*_MARKED, _INSIDE),
+             (*_MARKED, "T2: network tags gke-NAME-HASH8-node", _INSIDE), is_global=True,
+             structural=True),
+    _compute("router", "router with its NATs", 72, "routers", _MARKED,
              usd_per_month=_flat(0.044 * _HOURS)),
-    _compute("subnetwork", "subnetwork", 80, "subnetworks", (*_MARKED, _INSIDE)),
+    _compute("subnetwork", "subnetwork", 80, "subnetworks", _MARKED),
     _compute("network", "network", 90, "networks", _MARKED, is_global=True),
 )  # fmt: skip
 
@@ -203,7 +204,34 @@ _OTHERS = (
            rest=RestList("v1/projects/{project}/roles", "roles")),
 )  # fmt: skip
 
-KINDS: Mapping[str, GcpKind] = {kind.type: kind for kind in (*_COMPUTE, *_OTHERS)}
+_BY_BALANCER = ("compute:forwarding-rule", "compute:target-pool", "compute:backend-service")
+_HOLDERS: Mapping[str, tuple[str, ...]] = {
+    "compute:address": ("compute:forwarding-rule", "compute:instance", "compute:router"),
+    "compute:backend-service": ("compute:forwarding-rule", "compute:target-tcp-proxy",
+                                "compute:url-map"),
+    "compute:disk": ("compute:instance",),
+    "compute:firewall": _BY_BALANCER,
+    "compute:health-check": ("compute:backend-service", "compute:target-pool"),
+    "compute:http-health-check": ("compute:target-pool",),
+    "compute:instance": ("compute:instance-group-manager",),
+    "compute:instance-group": ("compute:backend-service", "compute:instance-group-manager"),
+    "compute:instance-template": ("compute:instance-group-manager",),
+    "compute:network": ("compute:firewall", "compute:forwarding-rule", "compute:instance",
+                        "compute:router", "compute:subnetwork", "container:cluster"),
+    "compute:network-endpoint-group": ("compute:backend-service",),
+    "compute:security-policy": ("compute:backend-service",),
+    "compute:ssl-certificate": ("compute:target-https-proxy",),
+    "compute:subnetwork": ("compute:forwarding-rule", "compute:instance", "container:cluster"),
+    "compute:target-http-proxy": ("compute:forwarding-rule",),
+    "compute:target-https-proxy": ("compute:forwarding-rule",),
+    "compute:target-pool": ("compute:forwarding-rule",),
+    "compute:target-tcp-proxy": ("compute:forwarding-rule",),
+    "compute:url-map": ("compute:target-http-proxy", "compute:target-https-proxy"),
+}  # fmt: skip
+
+KINDS: Mapping[str, GcpKind] = {
+    kind.type: replace(kind, held_by=_HOLDERS.get(kind.type, ())) for kind in (*_COMPUTE, *_OTHERS)
+}
 """All types, by name."""
 
 

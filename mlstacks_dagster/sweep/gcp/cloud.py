@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from mlstacks_dagster.sweep.gcp.access import GcpAccess
 from mlstacks_dagster.sweep.gcp.assemble import assemble, coverage_of, is_running, running_from
+from mlstacks_dagster.sweep.gcp.calls import ApiError
 from mlstacks_dagster.sweep.gcp.catalog import KINDS, GcpKind
-from mlstacks_dagster.sweep.gcp.items import known_types
+from mlstacks_dagster.sweep.gcp.items import INDEX, known_types
 from mlstacks_dagster.sweep.gcp.joins import known_clusters, region_of
 from mlstacks_dagster.sweep.gcp.listing import (
     Listed,
@@ -29,7 +31,12 @@ __all__ = ["GcpCloud"]
 _WORKERS = 16
 _CLUSTERS = "container:cluster"
 _JOINS = ("compute:firewall", _CLUSTERS)
-_GROUPS = ("compute:instance-group", "compute:instance-group-manager")
+_NEEDS = {
+    "compute:instance-group": "compute:instance-group-manager",
+    "compute:instance-group-manager": "compute:instance-template",
+    "compute:subnetwork": "compute:network",
+}
+"""Types that can only be judged together with another."""
 
 
 class GcpCloud:
@@ -54,6 +61,8 @@ class GcpCloud:
         self.access = access or GcpAccess()
         self._facts = tuple(fact for fact in clusters if fact.account == scope.account)
         self._now = now
+        self._lock = threading.Lock()
+        self._deleted: set[Ref] = set()
         self._remover = Remover(self.access, scope.account, patience)
 
     @property
@@ -67,23 +76,23 @@ class GcpCloud:
         """List everything (or ``types``), all in parallel; never raises for a failed list.
 
         Firewall rules and clusters are listed and covered always: they prove others' owners.
-        ``taken_at`` is when it began.
+        ``taken_at`` is when it began; the snapshot's scope has the regions that were found.
         """
         began, started, calls = self._now(), self.access.caller.clock(), self.access.caller.calls
         tell = progress or (lambda _text: None)
         asked = set(KINDS if types is None else types)
         wanted = asked & set(KINDS)
-        kinds = known_types({*wanted, *_JOINS, *(_GROUPS if _GROUPS[0] in wanted else ())})
+        kinds = known_types({*wanted, *_JOINS, *(_NEEDS.get(type_, _CLUSTERS) for type_ in wanted)})
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="gcp-sweep") as pool:
             regions = pool.submit(self._regions)
             found = self._list(kinds, pool, tell)
         found = self._ask_index(found, tell)
         known = known_clusters(self._facts, running_from(found[_CLUSTERS].raws))
         blind = bool(found[_CLUSTERS].error or found[_CLUSTERS].failed)
-        items = assemble(found, self.scope.account, known, blind)
+        items = self._without_gone(assemble(found, self.scope.account, known, blind))
         places, trouble = regions.result()
         return Snapshot(
-            scope=self.scope,
+            scope=self.scope.model_copy(update={"regions": places}),
             taken_at=began,
             items=self._inside_scope(item for type_ in sorted(wanted) for item in items[type_]),
             coverage=(
@@ -132,6 +141,24 @@ class GcpCloud:
             listed.note = "its API is switched off; by the asset index"
         return found | answers
 
+    def _without_gone(self, items: Mapping[str, Sequence[Item]]) -> dict[str, list[Item]]:
+        """Leave out what the index still has though we deleted it: it lags behind.
+
+        What can't be read stays in.
+        """
+        with self._lock:
+            deleted = set(self._deleted)
+        return {
+            type_: [item for item in group if item.ref not in deleted or not self._is_gone(item)]
+            for type_, group in items.items()
+        }
+
+    def _is_gone(self, item: Item) -> bool:
+        try:
+            return item.facts.get("seen-in") == INDEX and self.read([item.ref])[item.ref] is None
+        except ApiError:
+            return False
+
     def _regions(self) -> tuple[tuple[str, ...], str]:
         """Return the regions to cover and why they aren't all known."""
         if self.scope.regions:
@@ -172,7 +199,11 @@ class GcpCloud:
 
     def delete(self, item: Item) -> DeleteOutcome:
         """Ask for one item's deletion and await it for a while; never raises for a refusal."""
-        return self._remover.delete(item)
+        outcome = self._remover.delete(item)
+        if outcome.status == "deleted":
+            with self._lock:
+                self._deleted.add(item.ref)
+        return outcome
 
     def running_clusters(self) -> dict[tuple[str, str], bool | None]:
         """Return (region, name) of each GKE cluster, and whether it runs; None: not known.

@@ -12,7 +12,10 @@ from mlstacks_dagster.sweep.gcp.joins import Owner, region_of
 from mlstacks_dagster.sweep.gcp.names import marks_of_description
 from mlstacks_dagster.sweep.inventory.model import GLOBAL, Item, Ref
 
-__all__ = ["cluster_ref", "epoch", "item_of", "labels_of", "link_ref", "resource_id"]
+__all__ = ["INDEX", "epoch", "item_of", "labels_of", "link_ref", "resource_id"]
+
+INDEX = "asset index"
+"""The fact ``seen-in`` of what only Cloud Asset Inventory has shown."""
 
 _PATH = re.compile(r"projects/.+")
 _REGION = re.compile(r"[a-z]+-[a-z]+[0-9]+")
@@ -88,39 +91,30 @@ def link_ref(link: object) -> Ref | None:
     return Ref(type=kind, region=region_of(place[1]) if place else GLOBAL, id=found[0])
 
 
-def cluster_ref(project: str, location: str, name: str) -> Ref:
-    """Return how a GKE cluster is named as an item."""
-    return Ref(
-        type="container:cluster",
-        region=region_of(location),
-        id=f"projects/{project}/locations/{location}/clusters/{name}",
-    )
-
-
 def item_of(
     kind: GcpKind, raw: Mapping[str, Any], project: str, owner: Owner, uses: Iterable[Ref] = ()
 ) -> Item:
     """Return the item for an object of an API (or of the asset index).
 
-    ``owner`` is what its claims prove; ``uses`` is added to what its own links say.
+    ``owner`` is what its claims prove; ``uses`` is added to what its own links say. A network
+    of another project (a shared VPC) is no container: it proves nothing and isn't listed.
     """
     identity = resource_id(kind, raw, project)
     region = _place(kind, raw, identity)
     ref = Ref(type=kind.type, region=region, id=identity)
     inside = list(_refs(raw.get("network"), raw.get("subnetwork"), *_interfaces(raw)))
     inside += _refs(*(_mapping(raw, "networkConfig").get(key) for key in ("network", "subnetwork")))
-    if owner.name and owner.location:
-        inside.append(cluster_ref(project, owner.location, owner.name))
+    own = [one for one in inside if one.id.startswith(f"projects/{project}/")]
     return Item(
         ref=ref,
         name=_title(kind, raw, identity),
         tags=labels_of(kind, raw),
         created=_created(raw),
-        inside=tuple(dict.fromkeys(inside)),
+        inside=tuple(dict.fromkeys(own)),
         uses=tuple(dict.fromkeys([*_uses(raw), *uses])),
-        used_by=tuple(_refs(*(raw.get("users") or ()))),
+        used_by=tuple(_refs(*(raw.get("users") or ()), _creator(raw))),
         clusters=(owner.name,) if owner.name else (),
-        facts=_facts(raw, owner),
+        facts=_facts(raw, owner) | _implicit(kind, raw),
     )
 
 
@@ -174,6 +168,24 @@ def _services_of_map(raw: Mapping[str, Any]) -> list[object]:
     return services
 
 
+def _creator(raw: Mapping[str, Any]) -> object:
+    """Return the instance group manager that made a VM and would make it again."""
+    entries = _mapping(raw, "metadata").get("items")
+    for entry in entries if isinstance(entries, list) else ():
+        if entry.get("key") == "created-by":
+            return entry.get("value")
+    return None
+
+
+def _implicit(kind: GcpKind, raw: Mapping[str, Any]) -> dict[str, str]:
+    """Mark the routes that come and go with a network, a subnetwork or a peering."""
+    made = ("nextHopNetwork", "nextHopPeering", "nextHopHub")
+    if kind.type != "compute:route":
+        return {}
+    byself = str(raw.get("name") or "").startswith("default-route-")
+    return {"implicit": "true"} if byself or any(raw.get(key) for key in made) else {}
+
+
 def _facts(raw: Mapping[str, Any], owner: Owner) -> dict[str, str]:
     facts = {
         fact: str(raw[key])
@@ -192,7 +204,7 @@ def _facts(raw: Mapping[str, Any], owner: Owner) -> dict[str, str]:
     if owner.hint:
         facts["owner-hint"] = owner.hint
     if raw.get("fromIndex"):
-        facts["seen-in"] = "asset index"
+        facts["seen-in"] = INDEX
     return facts
 
 

@@ -224,9 +224,13 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def serving(world: World) -> Iterator[str]:
     """Serve a world and yield its address; ended with the block."""
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 128  # else a burst of new connections waits a second
+
     handler = type("Handler", (_Handler,), {"world": world})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:

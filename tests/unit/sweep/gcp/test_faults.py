@@ -216,3 +216,33 @@ def test_half_a_list_of_projects_is_an_error(world: World, access: GcpAccess) ->
     world.faults.append(lambda r: error(403, "forbidden", "no") if "search" in r.path else None)
     with pytest.raises(ApiError):
         find_projects(access)
+
+
+def test_an_index_that_lags_does_not_bring_back_what_we_deleted(
+    world: World, make_cloud: MakeCloud
+) -> None:
+    path = f"v1/projects/{PROJECT}/locations/{REGION}/models/7"
+    world.add(path, "aiplatform.googleapis.com/Model")
+    hits = {"results": [{
+        "name": f"//aiplatform.googleapis.com/{path.removeprefix('v1/')}",
+        "assetType": "aiplatform.googleapis.com/Model", "location": REGION,
+    }]}  # fmt: skip
+    world.faults.append(lambda r: (200, hits) if "searchAll" in r.path else None)
+    cloud = make_cloud()
+    (model,) = cloud.snapshot(["aiplatform:model"]).items
+    assert cloud.delete(model).status == "deleted"
+    assert cloud.snapshot(["aiplatform:model"]).items == ()
+    world.add(path, "aiplatform.googleapis.com/Model")
+    assert len(cloud.snapshot(["aiplatform:model"]).items) == 1
+
+
+def test_a_type_that_is_not_known_is_never_clean(make_cloud: MakeCloud) -> None:
+    snapshot = make_cloud().snapshot(["compute:typo"])
+    assert [row.type for row in snapshot.unverified] == ["compute:typo"]
+
+
+def test_the_snapshot_says_which_regions_were_looked_at(
+    world: World, make_cloud: MakeCloud
+) -> None:
+    assert make_cloud().snapshot().scope.regions == world.regions
+    assert make_cloud(regions=(REGION,)).snapshot().scope.regions == (REGION,)

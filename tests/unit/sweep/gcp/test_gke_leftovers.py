@@ -10,7 +10,18 @@ from mlstacks_dagster.sweep.gcp import KINDS, GcpCloud
 from mlstacks_dagster.sweep.inventory.model import Item
 from tests.unit.sweep.gcp.conftest import MakeCloud
 from tests.unit.sweep.gcp.fake_google import World
-from tests.unit.sweep.gcp.scenario import GONE, LIVE, Leftovers, neighbours, run_cluster
+from tests.unit.sweep.gcp.scenario import (
+    GLOBAL_ROOT,
+    GONE,
+    LINK,
+    LIVE,
+    NETWORK,
+    REGIONAL,
+    ZONAL,
+    Leftovers,
+    neighbours,
+    run_cluster,
+)
 
 
 @pytest.fixture
@@ -134,3 +145,49 @@ def test_reading_again_gives_the_same_items_and_none_for_the_gone(
         assert found is not None
         assert (found.fingerprint, found.clusters) == (item.fingerprint, item.clusters)
     assert len(world.requests) < len(items)
+
+
+def test_a_group_manager_is_of_its_templates_cluster_and_holds_its_machines(
+    world: World, make_cloud: MakeCloud
+) -> None:
+    labels = {"goog-k8s-cluster-name": GONE.name}
+    template = f"{GLOBAL_ROOT}/instanceTemplates/t"
+    manager, group = f"{ZONAL}/instanceGroupManagers/m", f"{ZONAL}/instanceGroups/m"
+    world.add(template, properties={"labels": labels})
+    world.add(manager, instanceTemplate=LINK + template, instanceGroup=LINK + group)
+    world.add(group)
+    made = [{"key": "created-by", "value": manager.removeprefix("compute/v1/")}]
+    world.add(f"{ZONAL}/instances/vm", labels=labels, metadata={"items": made})
+    items = {i.ref.type: i for i in make_cloud(GONE.fact()).snapshot().items}
+    assert items["compute:instance-group-manager"].clusters == (GONE.name,)
+    assert items["compute:instance"].used_by == (items["compute:instance-group-manager"].ref,)
+    assert "compute:instance-group" not in items
+    alone = make_cloud(GONE.fact()).snapshot(["compute:instance-group"])
+    assert alone.items == ()
+
+
+def test_what_comes_and_goes_with_a_network_is_implicit(
+    world: World, make_cloud: MakeCloud
+) -> None:
+    world.add(NETWORK, autoCreateSubnetworks=True)
+    world.add(f"{REGIONAL}/subnetworks/shared", network=LINK + NETWORK)
+    routes = f"{GLOBAL_ROOT}/routes"
+    world.add(f"{routes}/default-route-1", network=LINK + NETWORK)
+    world.add(f"{routes}/peer", network=LINK + NETWORK, nextHopPeering="p")
+    world.add(f"{routes}/own", network=LINK + NETWORK)
+    items = make_cloud().snapshot().items
+    implicit = {(i.ref.type, i.name) for i in items if i.facts.get("implicit") == "true"}
+    assert implicit == {
+        ("compute:subnetwork", "shared"),
+        ("compute:route", "default-route-1"),
+        ("compute:route", "peer"),
+    }
+
+
+def test_a_shared_vpc_of_another_project_is_no_container(
+    world: World, make_cloud: MakeCloud
+) -> None:
+    host = LINK + "compute/v1/projects/host/global/networks/n"
+    world.add(f"{GLOBAL_ROOT}/firewalls/f", network=host)
+    (rule,) = make_cloud().snapshot().items
+    assert rule.inside == ()
