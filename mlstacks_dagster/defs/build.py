@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -12,8 +13,16 @@ from mlstacks_dagster.defs.assets import deploy_asset
 from mlstacks_dagster.defs.checks import unit_checks
 from mlstacks_dagster.defs.cleanup import Teardown, cleanup_asset
 from mlstacks_dagster.defs.executor import stack_executor
+from mlstacks_dagster.defs.schedules import drift_schedule
+from mlstacks_dagster.defs.sensors import TeardownSensors
 from mlstacks_dagster.defs.site import Site
+from mlstacks_dagster.defs.teardown_runs import cleanup_keys
 from mlstacks_dagster.lifecycle.models import StackEntry, StackSnapshot
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import (
+        UnresolvedAssetJobDefinition,
+    )
 
 __all__ = ["build_defs"]
 
@@ -24,9 +33,10 @@ _ALL = (names.DEPLOY_JOB, names.TEARDOWN_JOB, names.DRIFT_JOB)
 def build_defs(
     snapshot: StackSnapshot, site: Site, actions: Collection[str] = _ALL
 ) -> dg.Definitions:
-    """Return the assets, checks, jobs, resource and executor for all stacks of ``snapshot``.
+    """Return assets, checks, jobs, sensors, schedule and executor for the stacks of ``snapshot``.
 
-    ``actions`` are jobs' names; a step process leaves out what its run doesn't do.
+    ``actions`` are jobs' names; a step process leaves out what its run doesn't do, and with it
+    sensors and schedules.
 
     A broken stack becomes an asset in the group ``invalid_stacks`` that says what is wrong; a
     stack that is deployed keeps its assets even when its file is broken.
@@ -35,16 +45,20 @@ def build_defs(
     deploys = [deploy_asset(entry, unit, site) for entry, unit in units if _ALL[0] in actions]
     cleanups = [cleanup_asset(entry, unit, site) for entry, unit in units if _ALL[1] in actions]
     checks = [unit_checks(entry, unit, site) for entry, unit in units if _ALL[2] in actions]
+    jobs = {job.name: job for job in _jobs(units) if job.name in actions}
+    whole = set(actions) == set(_ALL)
     return dg.Definitions(
         assets=[*deploys, *cleanups, *_invalid(snapshot.stacks)],
         asset_checks=checks,
-        jobs=[job for job in _jobs(units) if job.name in actions],
+        jobs=list(jobs.values()),
+        sensors=_sensors(snapshot, site, jobs, cleanups) if whole else [],
+        schedules=_schedules(site, jobs, checks) if whole else [],
         resources={"teardown": Teardown.configure_at_launch()},
         executor=stack_executor(snapshot, site),
     )
 
 
-def _jobs(units: list[tuple[StackEntry, PlannedUnit]]) -> list[dg.UnresolvedAssetJobDefinition]:
+def _jobs(units: list[tuple[StackEntry, PlannedUnit]]) -> list[UnresolvedAssetJobDefinition]:
     """Return one job an action for all stacks: 200 stacks must load fast."""
     deploy = [names.deploy_key(e.name, u.name) for e, u in units]
     cleanup = [names.cleanup_key(e.name, u.name) for e, u in units]
@@ -70,6 +84,28 @@ def _jobs(units: list[tuple[StackEntry, PlannedUnit]]) -> list[dg.UnresolvedAsse
             run_tags={"mlstacks/action": names.DRIFT_JOB},
         ),
     ]
+
+
+def _sensors(
+    snapshot: StackSnapshot,
+    site: Site,
+    jobs: dict[str, UnresolvedAssetJobDefinition],
+    cleanups: list[dg.AssetsDefinition],
+) -> list[dg.SensorDefinition]:
+    job = jobs.get(names.TEARDOWN_JOB)
+    return TeardownSensors(snapshot, site, job, cleanup_keys(cleanups)).all()
+
+
+def _schedules(
+    site: Site,
+    jobs: dict[str, UnresolvedAssetJobDefinition],
+    checks: list[dg.AssetChecksDefinition],
+) -> list[dg.ScheduleDefinition]:
+    keys: dict[str, list[dg.AssetCheckKey]] = {}
+    for key in (key for check in checks for key in check.check_keys):
+        keys.setdefault(key.asset_key.path[0], []).append(key)
+    job = jobs.get(names.DRIFT_JOB)
+    return [drift_schedule(job, keys, site)] if job else []
 
 
 def _invalid(stacks: Iterable[StackEntry]) -> list[dg.AssetSpec]:

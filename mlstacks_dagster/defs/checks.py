@@ -1,13 +1,16 @@
 """Asset checks: is the cloud what was applied, is the release healthy, who can reach it?"""
 
+import time
 from collections.abc import Iterable, Iterator
 
 import dagster as dg
 
 from mlstacks_dagster.catalog.models import PlannedUnit
 from mlstacks_dagster.defs import names
+from mlstacks_dagster.defs.expiry import EXPIRY, EXPIRY_DESCRIPTION, expiry_result
 from mlstacks_dagster.defs.site import Site
 from mlstacks_dagster.defs.steps import StepReporter, dagster_errors, unit_job
+from mlstacks_dagster.ledger.store import Ledger
 from mlstacks_dagster.lifecycle.models import DriftOutcome, StackEntry
 
 __all__ = ["DRIFT", "EXPOSURE", "HEALTH", "unit_checks"]
@@ -19,31 +22,50 @@ EXPOSURE = "exposure"
 _DESCRIPTIONS = {
     DRIFT: "Compares the unit with the cloud; warns when it is not what was applied.",
     HEALTH: "Looks at the release and its pods; fails when something isn't ready.",
+    EXPIRY: EXPIRY_DESCRIPTION,
     EXPOSURE: "Asks what can be reached from outside; fails when it answers without credentials.",
 }
 
 
 def unit_checks(entry: StackEntry, unit: PlannedUnit, site: Site) -> dg.AssetChecksDefinition:
-    """Return the unit's checks, made in one step: drift; of a release health and exposure too."""
+    """Return the unit's checks, made in one step: drift; of a release health and exposure too.
+
+    The stack's first unit has its check ``expiry``, which can be run without the others.
+    """
     key = names.deploy_key(entry.name, unit.name)
     kinds = (DRIFT, HEALTH, EXPOSURE) if unit.definition.engine == "helm" else (DRIFT,)
-    specs = [dg.AssetCheckSpec(kind, asset=key, description=_DESCRIPTIONS[kind]) for kind in kinds]
+    first = entry.plan is not None and entry.plan.units[0] is unit
+    all_kinds = (*kinds, EXPIRY) if first else kinds
+    specs = [dg.AssetCheckSpec(k, asset=key, description=_DESCRIPTIONS[k]) for k in all_kinds]
 
     @dg.multi_asset_check(
         specs=specs,
         name=names.op_name(names.DRIFT_JOB, entry.name, unit.name),
         pool=names.pool(entry.name),
+        can_subset=first,
     )
     def check(context: dg.AssetCheckExecutionContext):  # type: ignore[no-untyped-def]  # dagster infers it
-        if _just_deployed(context, key):
-            yield from _results(key, kinds, DriftOutcome(status="in_sync"))
+        asked = {found.name for found in context.selected_asset_check_keys}
+        if EXPIRY in asked:
+            yield _expiry(key, entry.name, site)
+        if not asked & set(kinds):
             return
-        with dagster_errors(context, site):
-            job = unit_job(context, entry, unit.name, site)
-            outcome = site.backend.drift_unit(job, site.settings, StepReporter(context, site))
-        yield from _results(key, kinds, outcome)
+        if _just_deployed(context, key):
+            outcome = DriftOutcome(status="in_sync")
+        else:
+            with dagster_errors(context, site):
+                job = unit_job(context, entry, unit.name, site)
+                outcome = site.backend.drift_unit(job, site.settings, StepReporter(context, site))
+        for result in _results(key, kinds, outcome):
+            if result.check_name in asked:
+                yield result
 
     return check
+
+
+def _expiry(key: dg.AssetKey, stack: str, site: Site) -> dg.AssetCheckResult:
+    with Ledger.open(site.settings.ledger_url) as ledger:
+        return expiry_result(key, ledger.live_stack(stack), time.time())
 
 
 def _just_deployed(context: dg.AssetCheckExecutionContext, key: dg.AssetKey) -> bool:

@@ -24,6 +24,7 @@ from mlstacks_dagster.spec.models import StateLocation
 __all__ = [
     "abandon_sandbox",
     "bump_generation",
+    "deploy_runs",
     "destroy_finished",
     "find_live",
     "list_stacks",
@@ -141,6 +142,12 @@ def bump_generation(session: Session, stack_id: str, run_id: str, now: int) -> i
         GenerationRow(stack_id=stack_id, run_id=run_id, generation=row.generation, started_at=now)
     )
     return row.generation
+
+
+def deploy_runs(session: Session, stack_id: str) -> dict[int, str]:
+    """Return the deploy run of each generation."""
+    query = select(GenerationRow).where(GenerationRow.stack_id == stack_id)
+    return {row.generation: row.run_id for row in session.scalars(query)}
 
 
 def destroy_finished(session: Session, stack_id: str, now: int) -> bool:

@@ -129,6 +129,11 @@ class Ledger:
         with self._write() as session:
             return stacks.bump_generation(session, stack_id, run_id, self._now())
 
+    def deploy_runs(self, stack_id: str) -> dict[int, str]:
+        """Return the id of the run that made each of the stack's generations."""
+        with self._read() as session:
+            return stacks.deploy_runs(session, stack_id)
+
     def live_stack(self, name: str) -> StackRecord | None:
         """Return the live stack of that name."""
         with self._read() as session:

@@ -1,0 +1,250 @@
+"""Sensors that launch teardowns: an end that has come, a failed deploy, a file that is gone.
+
+Each looks at the ledger and at Dagster's runs anew, so that nothing depends on an event having
+been seen. Dagster evaluates our sensors one after the other, and a run key is launched once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from mlstacks_dagster.defs import names
+from mlstacks_dagster.defs.expiry import expiry_evaluation, expiry_state
+from mlstacks_dagster.defs.reconcile import reconcile
+from mlstacks_dagster.defs.reload import ask_reload
+from mlstacks_dagster.defs.site import Site
+from mlstacks_dagster.defs.teardown_runs import attempts, busy_stacks, endings, teardown_request
+from mlstacks_dagster.errors import MlstacksError
+from mlstacks_dagster.ledger.records import StackRecord
+from mlstacks_dagster.ledger.store import Ledger
+from mlstacks_dagster.lifecycle.api import live_stack
+from mlstacks_dagster.lifecycle.due import (
+    Sightings,
+    failed_deploy,
+    is_expired,
+    moment,
+    next_attempt,
+    subject,
+)
+from mlstacks_dagster.lifecycle.models import StackEntry, StackSnapshot
+from mlstacks_dagster.lifecycle.removed import removed_stacks
+from mlstacks_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import (
+        UnresolvedAssetJobDefinition,
+    )
+
+__all__ = ["EXPIRED", "FAILED", "REMOVED", "TeardownSensors", "deployed_stacks"]
+
+EXPIRED = "expired_stacks"
+FAILED = "failed_deploys"
+REMOVED = "removed_files"
+REMOVED_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class TeardownSensors:
+    """Makes the sensors of a code location.
+
+    ``keys`` are the cleanup assets by stack; ``clock`` returns Unix seconds; ``reload`` asks for
+    the stacks to be read again and tells whether that was done.
+    """
+
+    snapshot: StackSnapshot
+    site: Site
+    job: UnresolvedAssetJobDefinition | None
+    keys: Mapping[str, Sequence[dg.AssetKey]]
+    clock: Callable[[], float] = time.time
+    reload: Callable[[Settings], bool] = ask_reload
+    _entries: dict[str, StackEntry] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._entries.update({entry.name: entry for entry in self.snapshot.stacks})
+
+    def all(self) -> list[dg.SensorDefinition]:
+        """Return the three sensors."""
+        running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
+        return [
+            self._sensor(EXPIRED, self._expired, running, _EXPIRED_TEXT),
+            self._sensor(FAILED, self._failed, running, _FAILED_TEXT),
+            self._sensor(REMOVED, self._removed, stopped, _REMOVED_TEXT),
+        ]
+
+    def _sensor(
+        self,
+        name: str,
+        evaluate: Callable[[dg.SensorEvaluationContext, Ledger], dg.SensorResult],
+        status: dg.DefaultSensorStatus,
+        description: str,
+    ) -> dg.SensorDefinition:
+        @dg.sensor(
+            name=name,
+            job=self.job,
+            minimum_interval_seconds=60 if name == REMOVED else 30,
+            default_status=status,
+            description=description,
+        )
+        def look(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+            with Ledger.open(self.site.settings.ledger_url) as ledger:
+                return evaluate(context, ledger)
+
+        return look
+
+    def _expired(self, context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.SensorResult:
+        now, before = self.clock(), Sightings.parse(context.cursor)
+        stacks = deployed_stacks(ledger, self.site.settings)
+        ended = [s for s in stacks if is_expired(s, now)]
+        confirmed = [s for s in ended if before.confirms(subject(s), now, 0)]
+        due = {s.name: _Due(s, "expired", _ended_words(s)) for s in confirmed}
+        warned, events = self._warnings(stacks, before, now)
+        after = before.see([*map(subject, ended), *warned], now)
+        return self._result(context, ledger, due.values(), after, events)
+
+    def _warnings(
+        self, stacks: Iterable[StackRecord], before: Sightings, now: float
+    ) -> tuple[list[str], list[dg.AssetCheckEvaluation]]:
+        """Return what is warned of, for the cursor, and results that aren't reported yet."""
+        warned, events = [], []
+        for stack in stacks:
+            entry = self._entries.get(stack.name)
+            good, words = expiry_state(stack, now)
+            key = f"warned:{stack.stack_id}:{stack.generation}:{words}"
+            warned += [] if good else [key]
+            news = not good and key not in before.since
+            over = good and any(k.startswith(f"warned:{stack.stack_id}:") for k in before.since)
+            if entry and (news or over) and (event := expiry_evaluation(entry, stack, now)):
+                events.append(event)
+        return warned, events
+
+    def _failed(self, context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.SensorResult:
+        due = []
+        for stack in deployed_stacks(ledger, self.site.settings):
+            if stack.on_failure != "destroy":
+                continue
+            runs = ledger.deploy_runs(stack.stack_id)
+            if failed_deploy(stack, endings(context.instance, runs)):
+                words = f"deploy run {runs[stack.generation]} failed, and on_failure is destroy"
+                due.append(_Due(stack, "deploy_failed", words))
+        return self._result(context, ledger, due)
+
+    def _removed(self, context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.SensorResult:
+        now, before = self.clock(), Sightings.parse(context.cursor)
+        settings = self.site.settings
+        gone, note = removed_stacks(deployed_stacks(ledger, settings), settings.stacks_dir)
+        if note:
+            context.log.warning(note)
+        confirmed = [s for s in gone if before.confirms(subject(s), now, REMOVED_SECONDS)]
+        due = [_Due(s, "file_removed", f"its file {s.source} was removed") for s in confirmed]
+        return self._result(context, ledger, due, before.see(map(subject, gone), now))
+
+    def _result(
+        self,
+        context: dg.SensorEvaluationContext,
+        ledger: Ledger,
+        due: Iterable[_Due],
+        sightings: Sightings | None = None,
+        events: Sequence[dg.AssetCheckEvaluation] = (),
+    ) -> dg.SensorResult:
+        found = list(due)
+        busy = self._busy(context.instance, found)
+        requests, notes = [], []
+        for one in found:
+            answer = self._request(context.instance, ledger, one, busy)
+            if isinstance(answer, str):
+                notes.append(f"{one.stack.name}: {answer}")
+            else:
+                requests.append(answer)
+        for note in notes:
+            context.log.info(note)
+        skip = None if requests else dg.SkipReason("; ".join(notes) or "nothing to tear down")
+        return dg.SensorResult(
+            run_requests=requests,
+            skip_reason=skip,
+            cursor=sightings.dump() if sightings else None,
+            asset_events=list(events),
+        )
+
+    def _request(
+        self, instance: dg.DagsterInstance, ledger: Ledger, due: _Due, busy: set[str]
+    ) -> dg.RunRequest | str:
+        """Return the request for a teardown that is due, or why there is none now."""
+        stack, entry = due.stack, self._entries.get(due.stack.name)
+        said = entry.plan.options.protect if entry and entry.plan else False
+        if stack.protect or said:
+            return f"{due.words}, but it is protected"
+        if stack.name in busy:
+            return "waiting for the run that works on it"
+        if not self._covers(entry, stack, ledger):
+            done = self.reload(self.site.settings)
+            return "reading the stacks again" if done else "press Reload definitions: it is newer"
+        number = next_attempt(attempts(instance, stack), self.clock())
+        if number is None:
+            return "its last teardown didn't finish; waiting before the next"
+        keys = self.keys[stack.name]
+        return teardown_request(stack, number, due.reason, due.words, keys)
+
+    def _covers(self, entry: StackEntry | None, stack: StackRecord, ledger: Ledger) -> bool:
+        """Tell whether the code location's assets can destroy all that the stack has."""
+        if entry is None or entry.plan is None or not self.keys.get(stack.name):
+            return False
+        known = {unit.name for unit in entry.plan.units}
+        return all(unit.unit in known for unit in ledger.units(stack.stack_id) if unit.exists)
+
+    def _busy(self, instance: dg.DagsterInstance, due: Sequence[_Due]) -> set[str]:
+        """Return the stacks that runs work on; runs whose process died are closed first."""
+        if not due:
+            return set()
+        busy = busy_stacks(instance)
+        local = isinstance(instance.run_launcher, dg.DefaultRunLauncher)
+        if local and any(one.stack.name in busy for one in due):
+            reconcile(instance, self.site.settings, self.clock)
+            busy = busy_stacks(instance)
+        return busy
+
+
+@dataclass(frozen=True)
+class _Due:
+    """A stack to tear down: ``reason`` is the run's tag, ``words`` are for people."""
+
+    stack: StackRecord
+    reason: str
+    words: str
+
+
+def deployed_stacks(ledger: Ledger, settings: Settings) -> list[StackRecord]:
+    """Return the live stacks that can be reached: not those of a sandbox that is stopped."""
+    return list(_reachable(ledger, settings))
+
+
+def _reachable(ledger: Ledger, settings: Settings) -> Iterator[StackRecord]:
+    for stack in ledger.stacks():
+        try:
+            found = live_stack(stack.name, ledger, settings)
+        except MlstacksError:
+            continue
+        if found is not None:
+            yield found
+
+
+def _ended_words(stack: StackRecord) -> str:
+    return f"its end came {moment(stack.expires_at or 0)}"
+
+
+_EXPIRED_TEXT = (
+    "Launches the teardown of stacks whose `ttl` or `expires_at` is over, and reports their "
+    f"check `expiry` before. Runs the job `{names.TEARDOWN_JOB}`."
+)
+_FAILED_TEXT = (
+    "Launches the teardown of stacks with `on_failure: destroy` whose deploy failed before any "
+    "deploy of them had succeeded."
+)
+_REMOVED_TEXT = (
+    "Launches the teardown of stacks whose file was removed from the stacks folder. Off until you "
+    "start it: a checkout of another branch removes files too."
+)

@@ -1,0 +1,146 @@
+"""Which stacks are due for teardown, and why: pure functions of records and the time.
+
+All times are Unix seconds. A stack is judged as it was last deployed; what its file says now
+counts only when it protects the stack.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from mlstacks_dagster.ledger.records import StackRecord
+
+__all__ = [
+    "Attempt",
+    "Ending",
+    "Sightings",
+    "failed_deploy",
+    "is_expired",
+    "moment",
+    "next_attempt",
+    "pause_after",
+    "run_key",
+    "subject",
+    "warns_from",
+]
+
+Ending = Literal["ok", "failed", "cancelled", "open", "unknown"]
+
+_WARNING_SECONDS = 86_400
+_WARNING_SHARE = 10
+_FIRST_PAUSE_SECONDS = 600.0
+_LONGEST_PAUSE_SECONDS = 6 * 3600.0
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A teardown that was launched for a generation of a stack, and has ended."""
+
+    number: int
+    ended_at: float
+    cancelled: bool = False
+
+
+@dataclass(frozen=True)
+class Sightings:
+    """What was seen at earlier evaluations, and since when, by subject."""
+
+    since: Mapping[str, float]
+
+    @classmethod
+    def parse(cls, text: str | None) -> Sightings:
+        """Read what :meth:`dump` wrote; anything else counts as nothing seen."""
+        try:
+            found = json.loads(text or "{}")
+        except ValueError:
+            return cls({})
+        if not isinstance(found, dict):
+            return cls({})
+        return cls({k: float(v) for k, v in found.items() if isinstance(v, int | float)})
+
+    def dump(self) -> str:
+        """Return the sightings as text."""
+        return json.dumps(dict(self.since), sort_keys=True)
+
+    def see(self, subjects: Iterable[str], now: float) -> Sightings:
+        """Return the sightings after an evaluation that saw ``subjects`` and nothing else.
+
+        A sighting in the future means that the clock went back: it begins anew.
+        """
+        return Sightings({s: min(self.since.get(s, now), now) for s in subjects})
+
+    def confirms(self, subject: str, now: float, seconds: float) -> bool:
+        """Tell whether ``subject`` was seen by an earlier evaluation, ``seconds`` ago or more."""
+        first = self.since.get(subject)
+        return first is not None and now - first >= seconds
+
+
+def is_expired(stack: StackRecord, now: float) -> bool:
+    """Tell whether the stack's end has come."""
+    return stack.live and stack.expires_at is not None and now >= stack.expires_at
+
+
+def warns_from(stack: StackRecord) -> int | None:
+    """Return when to warn: a day before the end, or for the last tenth of a shorter life."""
+    if stack.expires_at is None:
+        return None
+    life = max(0, stack.expires_at - stack.created_at)
+    return stack.expires_at - min(_WARNING_SECONDS, life // _WARNING_SHARE)
+
+
+def failed_deploy(stack: StackRecord, endings: Mapping[int, Ending]) -> bool:
+    """Tell whether a failed deploy asks for the stack's teardown; ``endings`` is by generation.
+
+    Only while the stack has never been deployed with success: a failed update of a stack in use
+    destroys nothing. A generation whose run nobody remembers counts as a success; a cancelled
+    deploy was ended by a person, who decides what comes next.
+    """
+    if not stack.live or stack.on_failure != "destroy":
+        return False
+    if endings.get(stack.generation) != "failed":
+        return False
+    earlier = (endings.get(g, "unknown") for g in range(1, stack.generation))
+    return all(ending in ("failed", "cancelled") for ending in earlier)
+
+
+def next_attempt(attempts: Iterable[Attempt], now: float) -> int | None:
+    """Return the number of the teardown to launch now, None while the last one's pause lasts.
+
+    An attempt that ended in the future means that the clock went back: nothing is waited for.
+    """
+    last = max(attempts, key=lambda a: a.number, default=None)
+    if last is None:
+        return 1
+    if 0 <= now - last.ended_at < pause_after(last):
+        return None
+    return last.number + 1
+
+
+def pause_after(attempt: Attempt) -> float:
+    """Return the seconds between the end of an attempt and the next one.
+
+    They double from 10 minutes to 6 hours; after a cancel by a person they are 6 hours.
+    """
+    if attempt.cancelled:
+        return _LONGEST_PAUSE_SECONDS
+    doublings = min(attempt.number - 1, 10)
+    return min(_FIRST_PAUSE_SECONDS * 2.0**doublings, _LONGEST_PAUSE_SECONDS)
+
+
+def subject(stack: StackRecord) -> str:
+    """Return what an observation is about: this stack since its last deploy."""
+    return f"{stack.stack_id}:{stack.generation}"
+
+
+def run_key(stack: StackRecord, attempt: int) -> str:
+    """Return the run key of a teardown; Dagster launches a key once, for ever."""
+    return f"{subject(stack)}:{attempt}"
+
+
+def moment(seconds: float) -> str:
+    """Return a time for people."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
