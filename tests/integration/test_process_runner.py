@@ -96,9 +96,11 @@ class Starter:
         self.folder = folder
         given = {"argv": list(command(folder, code).argv), "folder": str(folder)}
         driver = """
-            import json, sys
+            import json, signal, sys
             from pathlib import Path
             from mlstacks_dagster.engines.process import Command, Patience, ProcessRunner
+            # Shells start background jobs with this signal ignored, and children inherit that.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             given = json.loads(sys.argv[1])
             folder = Path(given["folder"])
             order = Command(tuple(given["argv"]), folder, {"PATH": "/usr/bin:/bin"},
