@@ -246,3 +246,14 @@ def test_the_snapshot_says_which_regions_were_looked_at(
 ) -> None:
     assert make_cloud().snapshot().scope.regions == world.regions
     assert make_cloud(regions=(REGION,)).snapshot().scope.regions == (REGION,)
+
+
+def test_places_that_an_answer_calls_unreachable_are_failed(
+    world: World, make_cloud: MakeCloud
+) -> None:
+    link = f"https://www.googleapis.com/compute/v1/projects/{PROJECT}/zones/{ZONE}"
+    world.faults.append(
+        lambda r: (200, {"items": {}, "unreachables": [link]}) if "/disks" in r.path else None
+    )
+    told = statuses(make_cloud().snapshot(), "compute:disk")
+    assert told == {"europe-west1": "listed", REGION: "failed"}
