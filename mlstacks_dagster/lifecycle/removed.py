@@ -22,8 +22,8 @@ def removed_stacks(
 
     Counted is a stack that was last deployed from a file in ``folder`` (or a folder in it) that
     isn't there any more, while no other file there describes it. Nothing is counted when the
-    folder can't be listed or holds no YAML file (it may be unmounted), or when one of its files
-    can't be read (it may be the stack's, renamed).
+    folder can't be listed, when one of its files can't be read (it may be the stack's, renamed),
+    or where no YAML file is left at all (it may be unmounted).
     """
     missing = [s for s in stacks if s.source and _within(s.source, folder) and _gone(s.source)]
     if not missing:
@@ -42,7 +42,8 @@ def removed_stacks(
             return (), f"{path} can't be read: it may describe one of the stacks"
         if found.get("spec_type") != "component":
             named.add(str(found.get("name")))
-    return tuple(s for s in missing if s.name not in named), ""
+    left = {path.parent for path in files}
+    return tuple(s for s in missing if s.name not in named and not _emptied(s, left)), ""
 
 
 def _within(source: str, folder: Path) -> bool:
@@ -60,6 +61,12 @@ def _gone(source: str) -> bool:
     except OSError:
         return False
     return False
+
+
+def _emptied(stack: StackRecord, left: set[Path]) -> bool:
+    """Tell whether the file's folder is there without any YAML file: it may be unmounted."""
+    parent = Path(stack.source or "").parent
+    return parent.exists() and parent not in left
 
 
 def _yaml_files(folder: Path) -> list[Path]:

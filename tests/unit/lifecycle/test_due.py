@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlstacks_dagster.ledger.records import StackRecord
+from mlstacks_dagster.lifecycle.due import (
+    Attempt,
+    Ending,
+    Sightings,
+    failed_deploy,
+    is_expired,
+    next_attempt,
+    pause_after,
+    run_key,
+    warns_from,
+)
+from mlstacks_dagster.lifecycle.removed import removed_stacks
+from mlstacks_dagster.spec.models import StateLocation
+
+DAY = 86_400
+HOUR = 3_600
+
+
+def record(**changes: Any) -> StackRecord:
+    values: dict[str, Any] = {
+        "stack_id": "saaaaaaaaaaaa",
+        "name": "demo",
+        "provider": "aws",
+        "region": "eu-north-1",
+        "target": "cloud",
+        "sandbox_id": None,
+        "status": "live",
+        "generation": 1,
+        "created_at": 1_000_000,
+        "destroyed_at": None,
+        "expires_at": None,
+        "protect": False,
+        "on_failure": "keep",
+        "state": StateLocation(),
+        "source": None,
+        "close_reason": None,
+        "plan_json": {},
+    }
+    return StackRecord(**{**values, **changes})
+
+
+def test_a_stack_is_expired_from_its_end_on_and_not_before() -> None:
+    stack = record(expires_at=2_000_000)
+    assert not is_expired(stack, 1_999_999)
+    assert is_expired(stack, 2_000_000)
+    assert not is_expired(record(expires_at=None), 9e9)
+    assert not is_expired(record(expires_at=1, status="destroyed"), 9e9)
+
+
+@pytest.mark.parametrize(
+    ("life", "warning"), [(30 * DAY, DAY), (10 * DAY, DAY), (5 * DAY, DAY // 2), (HOUR, 360)]
+)
+def test_the_warning_comes_a_day_before_or_in_the_last_tenth_of_a_short_life(
+    life: int, warning: int
+) -> None:
+    stack = record(expires_at=1_000_000 + life)
+    assert warns_from(stack) == 1_000_000 + life - warning
+
+
+def test_an_end_before_the_creation_warns_at_the_end() -> None:
+    assert warns_from(record(expires_at=5)) == 5
+
+
+@pytest.mark.parametrize(
+    ("endings", "generation", "due"),
+    [
+        ({1: "failed"}, 1, True),
+        ({1: "failed", 2: "failed"}, 2, True),
+        ({1: "cancelled", 2: "failed"}, 2, True),
+        ({1: "ok", 2: "failed"}, 2, False),
+        ({1: "unknown", 2: "failed"}, 2, False),
+        ({2: "failed"}, 2, False),
+        ({1: "failed", 2: "open"}, 2, False),
+        ({1: "failed", 2: "ok"}, 2, False),
+        ({1: "cancelled"}, 1, False),
+        ({1: "unknown"}, 1, False),
+        ({}, 1, False),
+    ],
+)
+def test_only_a_first_deploy_that_failed_asks_for_the_teardown(
+    endings: dict[int, Ending], generation: int, due: bool
+) -> None:
+    assert failed_deploy(record(on_failure="destroy", generation=generation), endings) is due
+    assert not failed_deploy(record(on_failure="keep", generation=generation), endings)
+
+
+def test_a_failed_deploy_of_a_stack_that_is_gone_asks_for_nothing() -> None:
+    assert not failed_deploy(record(on_failure="destroy", status="destroyed"), {1: "failed"})
+
+
+def test_attempts_are_numbered_and_their_pauses_grow_to_six_hours() -> None:
+    assert next_attempt([], 0.0) == 1
+    first = Attempt(1, ended_at=1000.0)
+    assert next_attempt([first], 1000.0) is None
+    assert next_attempt([first], 1000.0 + pause_after(first)) == 2
+    pauses = [pause_after(Attempt(n, 0.0)) for n in range(1, 60)]
+    assert pauses == sorted(pauses)
+    assert pauses[:3] == [600.0, 1200.0, 2400.0]
+    assert pauses[-1] == 6 * HOUR
+    assert pause_after(Attempt(1, 0.0, cancelled=True)) == 6 * HOUR
+
+
+def test_a_pruned_history_never_gives_a_number_twice() -> None:
+    assert next_attempt([Attempt(7, 0.0)], 1e9) == 8
+
+
+def test_a_clock_that_went_back_does_not_stop_teardowns() -> None:
+    assert next_attempt([Attempt(1, ended_at=5e9)], 1000.0) == 2
+
+
+def test_a_run_key_tells_stack_generation_and_attempt() -> None:
+    keys = {
+        run_key(record(), 1),
+        run_key(record(), 2),
+        run_key(record(generation=2), 1),
+        run_key(record(stack_id="sbbbbbbbbbbbb"), 1),
+    }
+    assert len(keys) == 4
+
+
+def test_sightings_need_an_earlier_evaluation_and_time() -> None:
+    first = Sightings.parse(None).see(["a"], 100.0)
+    assert not Sightings.parse(None).confirms("a", 100.0, 0)
+    assert first.confirms("a", 100.0, 0)
+    assert not first.confirms("a", 699.0, 600)
+    assert first.confirms("a", 700.0, 600)
+    assert first.see(["a"], 400.0).confirms("a", 700.0, 600)
+
+
+def test_a_sighting_that_stops_begins_anew() -> None:
+    seen = Sightings.parse(None).see(["a"], 100.0).see([], 200.0).see(["a"], 900.0)
+    assert not seen.confirms("a", 950.0, 600)
+
+
+def test_a_sighting_in_the_future_begins_anew_and_is_not_forgotten() -> None:
+    seen = Sightings.parse(None).see(["a"], 9e9)
+    assert not seen.confirms("a", 100.0, 0)
+    assert seen.see(["a"], 100.0).confirms("a", 700.0, 600)
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "[1]", '{"a": "x"}', "null"])
+def test_a_cursor_that_is_not_ours_is_nothing_seen(text: str) -> None:
+    assert Sightings.parse(text).since == {}
+
+
+def test_sightings_survive_the_cursor() -> None:
+    seen = Sightings.parse(None).see(["b", "a"], 1.5)
+    assert Sightings.parse(seen.dump()) == seen
+
+
+def test_whatever_the_clock_does_a_due_teardown_is_launched_once_an_attempt() -> None:
+    """Random clocks, failures and restarts: no key twice, and never for ever without one."""
+    for seed in range(300):
+        chance = random.Random(seed)
+        now, ended, keys = 1e6, [], []
+        for _ in range(60):
+            now = max(0.0, now + chance.choice([30, 30, 600, -1000, 1e5, -1e5, 1e7, -1e7]))
+            number = next_attempt(ended, now)
+            if number is not None:
+                keys.append(run_key(record(), number))
+                ended.append(Attempt(number, now, cancelled=chance.random() < 0.1))
+        assert len(keys) == len(set(keys))
+        assert next_attempt(ended, max(a.ended_at for a in ended) + 6 * HOUR) is not None
+
+
+class Folder:
+    """A stacks folder with two stacks and a component."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / "stacks"
+        (self.root / "team").mkdir(parents=True)
+        self.write("demo.yaml", "demo")
+        self.write("team/other.yaml", "other")
+        (self.root / "part.yaml").write_text("spec_type: component\nname: demo\n")
+
+    def write(self, path: str, name: str) -> None:
+        (self.root / path).write_text(f"spec_type: stack\nname: {name}\n")
+
+    def remove(self, path: str) -> None:
+        (self.root / path).unlink()
+
+    def removed(self) -> set[str]:
+        stacks = [
+            record(name=n, source=str(self.root / p))
+            for n, p in (("demo", "demo.yaml"), ("other", "team/other.yaml"))
+        ]
+        return {s.name for s in removed_stacks(stacks, self.root)[0]}
+
+    def why_not(self) -> str:
+        return removed_stacks([record(source=str(self.root / "demo.yaml"))], self.root)[1]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def test_only_the_stack_whose_file_is_gone_counts(folder: Folder) -> None:
+    assert folder.removed() == set()
+    folder.remove("demo.yaml")
+    assert folder.removed() == {"demo"}
+    folder.remove("team/other.yaml")
+    assert folder.removed() == {"demo"}, "an emptied folder may be unmounted"
+    (folder.root / "team").rmdir()
+    assert folder.removed() == {"demo", "other"}
+
+
+def test_a_renamed_file_is_not_a_removed_stack(folder: Folder) -> None:
+    folder.remove("demo.yaml")
+    folder.write("team/renamed.yml", "demo")
+    assert folder.removed() == set()
+
+
+def test_a_broken_file_is_not_a_removed_one(folder: Folder) -> None:
+    (folder.root / "demo.yaml").write_text("a: [")
+    assert folder.removed() == set()
+
+
+def test_with_any_file_that_cannot_be_read_nothing_counts_as_removed(folder: Folder) -> None:
+    folder.remove("demo.yaml")
+    (folder.root / "new.yaml").write_text("a: [")
+    assert folder.removed() == set()
+    assert "new.yaml" in folder.why_not()
+
+
+def test_a_dangling_link_is_not_a_removed_file(folder: Folder) -> None:
+    folder.remove("demo.yaml")
+    (folder.root / "demo.yaml").symlink_to(folder.root / "nowhere")
+    assert folder.removed() == set()
+
+
+def test_without_its_folder_nothing_is_removed(folder: Folder, tmp_path: Path) -> None:
+    folder.root.rename(tmp_path / "away")
+    assert folder.removed() == set()
+    assert "can't be read" in folder.why_not()
+    folder.root.mkdir()
+    assert folder.removed() == set()
+    assert "unmounted" in folder.why_not()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
+def test_a_folder_that_may_not_be_read_removes_nothing(folder: Folder) -> None:
+    folder.remove("demo.yaml")
+    (folder.root / "team").chmod(0)
+    assert folder.removed() == set()
+
+
+def test_a_stack_from_elsewhere_is_nobody_s_to_remove(folder: Folder, tmp_path: Path) -> None:
+    stacks = [record(source=str(tmp_path / "gone.yaml")), record(source=None)]
+    assert removed_stacks(stacks, folder.root) == ((), "")
