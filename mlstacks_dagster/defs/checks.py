@@ -30,7 +30,7 @@ _DESCRIPTIONS = {
 def unit_checks(entry: StackEntry, unit: PlannedUnit, site: Site) -> dg.AssetChecksDefinition:
     """Return the unit's checks, made in one step: drift; of a release health and exposure too.
 
-    The stack's first unit has its check ``expiry``, which can be run without the others.
+    The stack's first unit has its check ``expiry`` too. Any of them can be selected alone.
     """
     key = names.deploy_key(entry.name, unit.name)
     kinds = (DRIFT, HEALTH, EXPOSURE) if unit.definition.engine == "helm" else (DRIFT,)
@@ -42,7 +42,7 @@ def unit_checks(entry: StackEntry, unit: PlannedUnit, site: Site) -> dg.AssetChe
         specs=specs,
         name=names.op_name(names.DRIFT_JOB, entry.name, unit.name),
         pool=names.pool(entry.name),
-        can_subset=first,
+        can_subset=len(specs) > 1,
     )
     def check(context: dg.AssetCheckExecutionContext):  # type: ignore[no-untyped-def]  # dagster infers it
         asked = {found.name for found in context.selected_asset_check_keys}

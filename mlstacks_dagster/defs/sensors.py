@@ -225,7 +225,8 @@ def deployed_stacks(ledger: Ledger, settings: Settings) -> list[StackRecord]:
 def _reachable(ledger: Ledger, settings: Settings) -> Iterator[StackRecord]:
     for stack in ledger.stacks():
         try:
-            found = live_stack(stack.name, ledger, settings)
+            cloud = stack.target == "cloud"
+            found = stack if cloud else live_stack(stack.name, ledger, settings)
         except MlstacksError:
             continue
         if found is not None:

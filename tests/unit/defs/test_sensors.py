@@ -427,3 +427,18 @@ def test_the_expiry_check_runs_alone_or_with_the_others(world: World, chosen: se
     assert {e.check_name: e.passed for e in done.get_asset_check_evaluations()} == {
         name: name == "drift" for name in chosen
     }
+
+
+def test_each_check_of_a_release_can_be_selected_alone(world: World) -> None:
+    entry = entry_of("demo", CHAIN)
+    assert entry.plan is not None
+    units = tuple(
+        u.model_copy(update={"definition": u.definition.model_copy(update={"engine": "helm"})})
+        for u in entry.plan.units
+    )
+    plan = entry.plan.model_copy(update={"units": units})
+    world.entries["demo"] = entry.model_copy(update={"plan": plan})
+    drift = {dg.AssetCheckKey(names.deploy_key("demo", unit), "drift") for unit in CHAIN}
+    job = world.definitions().resolve_job_def("drift").get_subset(asset_check_selection=drift)
+    done = job.execute_in_process(instance=world.instance)
+    assert [e.check_name for e in done.get_asset_check_evaluations()] == ["drift", "drift"]
