@@ -1,0 +1,1 @@
+"""Sweeps without a cloud: decisions, plans, deletes."""
