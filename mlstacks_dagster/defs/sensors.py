@@ -22,7 +22,6 @@ from mlstacks_dagster.defs.teardown_runs import attempts, busy_stacks, endings, 
 from mlstacks_dagster.errors import MlstacksError
 from mlstacks_dagster.ledger.records import StackRecord
 from mlstacks_dagster.ledger.store import Ledger
-from mlstacks_dagster.lifecycle.api import live_stack
 from mlstacks_dagster.lifecycle.due import (
     Sightings,
     failed_deploy,
@@ -224,9 +223,13 @@ def deployed_stacks(ledger: Ledger, settings: Settings) -> list[StackRecord]:
 
 def _reachable(ledger: Ledger, settings: Settings) -> Iterator[StackRecord]:
     for stack in ledger.stacks():
+        if stack.target == "cloud":
+            yield stack
+            continue
+        from mlstacks_dagster.lifecycle.api import live_stack  # noqa: PLC0415 - heavy
+
         try:
-            cloud = stack.target == "cloud"
-            found = stack if cloud else live_stack(stack.name, ledger, settings)
+            found = live_stack(stack.name, ledger, settings)
         except MlstacksError:
             continue
         if found is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -442,3 +444,23 @@ def test_each_check_of_a_release_can_be_selected_alone(world: World) -> None:
     job = world.definitions().resolve_job_def("drift").get_subset(asset_check_selection=drift)
     done = job.execute_in_process(instance=world.instance)
     assert [e.check_name for e in done.get_asset_check_evaluations()] == ["drift", "drift"]
+
+
+def test_a_stack_in_a_sandbox_that_is_stopped_is_left_alone(world: World) -> None:
+    entry = entry_of("demo", CHAIN)
+    assert entry.plan is not None
+    world.entries["demo"] = entry
+    world.ledger.register_stack(
+        entry.plan, target="sandbox", sandbox_id="gone", expires_at=BORN + LIFE
+    )
+    assert expired(world) == []
+    assert world.notes == "nothing to tear down"
+
+
+def test_building_definitions_does_not_load_the_lifecycle() -> None:
+    """The command line builds them for each run; the lifecycle costs a quarter of a second."""
+    program = "import sys, mlstacks_dagster.defs.build; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert "mlstacks_dagster.lifecycle.api" not in done.stdout.split()
