@@ -22,7 +22,15 @@ from mlstacks_dagster.lifecycle.terraform_session import TerraformSession
 from mlstacks_dagster.lifecycle.tools import Tools
 from mlstacks_dagster.settings import Settings
 
-__all__ = ["deploy_unit", "destroy_unit", "drift_unit", "live_stack", "read_stacks", "register"]
+__all__ = [
+    "deploy_unit",
+    "destroy_unit",
+    "drift_unit",
+    "live_stack",
+    "open_session",
+    "read_stacks",
+    "register",
+]
 
 
 def deploy_unit(

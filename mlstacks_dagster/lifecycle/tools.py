@@ -26,7 +26,7 @@ from mlstacks_dagster.settings import Settings
 from mlstacks_dagster.sweep.aws_session import aws_client
 from mlstacks_dagster.sweep.contracts import ClientFactory
 
-__all__ = ["Engine", "Tools", "terraform_engine"]
+__all__ = ["Engine", "Tools", "helm_engine", "terraform_engine"]
 
 _STATE_LOCK_SECONDS = 60
 

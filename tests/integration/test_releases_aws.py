@@ -94,4 +94,3 @@ def test_load_balancers_and_volumes_go_with_the_stack(sandbox: Sandbox, tmp_path
     assert balancers(sandbox.account) == []
     assert volumes(sandbox.account) == []
     assert sandbox.account.everything() == empty
-

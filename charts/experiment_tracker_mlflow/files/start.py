@@ -67,7 +67,7 @@ def main(arguments):
     if not username or not password or not os.environ["MLFLOW_FLASK_SERVER_SECRET_KEY"]:
         sys.exit("the Secret lacks a username, a password or a flask-secret-key")
     if len(password) < SHORTEST:
-        sys.exit(f"MLflow takes passwords of at least {SHORTEST} characters; the Secret's is shorter")
+        sys.exit(f"the Secret's password is shorter than MLflow's minimum of {SHORTEST} characters")
     write_config(auth_uri())
     set_administrator(auth_uri(), username, password)
     upgrade(store_uri())

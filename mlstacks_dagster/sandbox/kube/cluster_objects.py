@@ -1,5 +1,4 @@
-"""The controllers of everything that isn't a workload or in the cloud, and what a cluster has
-from its first moment."""
+"""Controllers of what is neither a workload nor in the cloud, and a cluster's first objects."""
 
 from __future__ import annotations
 

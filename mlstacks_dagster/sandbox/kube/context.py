@@ -13,7 +13,7 @@ from .resources import Resource, ResourceTable
 from .schemas import Schemas
 from .store import Collection, Store
 
-__all__ = ["Context", "Options", "Scheduler"]
+__all__ = ["Context", "Options", "Scheduler", "owner_uids"]
 
 
 class Scheduler(Protocol):

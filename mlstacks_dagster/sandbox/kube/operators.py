@@ -1,5 +1,7 @@
-"""What operators do with their custom resources once they are deployed: the little that others
-wait for. A resource that its operator has to clean up stays while that is missing.
+"""What operators do with their custom resources once they are deployed.
+
+It is the little that others wait for. A resource that its operator has to clean up stays while
+that is missing.
 """
 
 from __future__ import annotations

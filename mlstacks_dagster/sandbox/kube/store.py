@@ -16,7 +16,9 @@ from .objects import Key, Obj, key_of
 
 __all__ = ["ADDED", "DELETED", "MODIFIED", "Event", "Store"]
 
-ADDED, MODIFIED, DELETED = "ADDED", "MODIFIED", "DELETED"
+ADDED = "ADDED"
+DELETED = "DELETED"
+MODIFIED = "MODIFIED"
 
 _FIRST_REVISION = 100
 _EVENTS_KEPT = 5_000

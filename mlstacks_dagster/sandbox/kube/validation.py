@@ -16,7 +16,10 @@ from .schemas import Node
 
 __all__ = ["INVALID", "REQUIRED", "TYPE", "UNKNOWN", "Problem", "find_problems"]
 
-UNKNOWN, TYPE, REQUIRED, INVALID = "unknown", "type", "required", "invalid"
+INVALID = "invalid"
+REQUIRED = "required"
+TYPE = "type"
+UNKNOWN = "unknown"
 
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from mlstacks_dagster.errors import ToolNotFoundError
 from mlstacks_dagster.sweep.gcp.calls import ApiError, Caller, error_of_body
 
-__all__ = ["GcpAccess"]
+__all__ = ["GcpAccess", "as_dict"]
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _TIMEOUT = 60.0

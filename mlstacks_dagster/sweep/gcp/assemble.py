@@ -20,7 +20,7 @@ from mlstacks_dagster.sweep.gcp.listing import Listed, places
 from mlstacks_dagster.sweep.gcp.names import claims_of, load_balancer_of
 from mlstacks_dagster.sweep.inventory.model import GLOBAL, Coverage, Item, Ref
 
-__all__ = ["assemble", "coverage_of", "running_from"]
+__all__ = ["assemble", "coverage_of", "is_running", "running_from"]
 
 _BALANCED = (
     "compute:forwarding-rule", "compute:target-pool", "compute:backend-service",

@@ -12,7 +12,7 @@ from mlstacks_dagster.sweep.gcp.joins import Owner, region_of
 from mlstacks_dagster.sweep.gcp.names import marks_of_description
 from mlstacks_dagster.sweep.inventory.model import GLOBAL, Item, Ref
 
-__all__ = ["INDEX", "epoch", "item_of", "labels_of", "link_ref", "resource_id"]
+__all__ = ["INDEX", "epoch", "item_of", "known_types", "labels_of", "link_ref", "resource_id"]
 
 INDEX = "asset index"
 """The fact ``seen-in`` of what only Cloud Asset Inventory has shown."""

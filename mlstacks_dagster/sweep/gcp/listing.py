@@ -12,7 +12,16 @@ from mlstacks_dagster.sweep.gcp.catalog import GcpKind
 from mlstacks_dagster.sweep.gcp.joins import region_of
 from mlstacks_dagster.sweep.inventory.model import GLOBAL
 
-__all__ = ["Listed", "attempt", "list_clusters", "list_kind", "list_regions", "search_assets"]
+__all__ = [
+    "Listed",
+    "attempt",
+    "client_name",
+    "list_clusters",
+    "list_kind",
+    "list_regions",
+    "places",
+    "search_assets",
+]
 
 _PAGE = 500
 _HARMLESS = {

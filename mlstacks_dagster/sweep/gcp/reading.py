@@ -17,7 +17,7 @@ from mlstacks_dagster.sweep.gcp.names import load_balancer_of
 from mlstacks_dagster.sweep.inventory.model import Item, Ref
 from mlstacks_dagster.sweep.inventory.verdict import ClusterFact
 
-__all__ = ["Reader", "compute_client", "compute_place", "host_of"]
+__all__ = ["Reader", "compute_client", "compute_place", "host_of", "path_of"]
 
 _T = TypeVar("_T")
 _BATCH = 25

@@ -19,7 +19,7 @@ from mlstacks_dagster.sweep.gcp.reading import compute_client, compute_place, ho
 from mlstacks_dagster.sweep.inventory.handlers import DeleteOutcome
 from mlstacks_dagster.sweep.inventory.model import Item
 
-__all__ = ["Remover"]
+__all__ = ["Remover", "outcome_of"]
 
 _HELD = (
     "resourceinuse", "resource_in_use", "resourcenotready", "resource_not_ready", "inuse",
