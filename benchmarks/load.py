@@ -65,10 +65,11 @@ def write_stacks(root: Path, count: int) -> None:
 def load_ours() -> int:
     """Build our definitions from the stacks folder; return the number of assets."""
     from mlstacks_dagster.defs.build import build_defs
+    from mlstacks_dagster.defs.site import Site
     from mlstacks_dagster.lifecycle.api import read_stacks
-    from mlstacks_dagster.settings import Settings
 
-    defs = build_defs(read_stacks(Settings.load()))
+    site = Site.load()
+    defs = build_defs(read_stacks(site.settings), site)
     defs.get_repository_def().get_all_jobs()
     return len(list(defs.resolve_asset_graph().get_all_asset_keys()))
 
