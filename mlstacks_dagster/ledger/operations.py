@@ -35,6 +35,7 @@ __all__ = [
     "list_resources",
     "list_units",
     "mark_drifted",
+    "note",
     "operation_record",
     "planned_items",
     "unit_record",
@@ -156,6 +157,12 @@ def add_planned(
         unit.status = "applying"
 
 
+def note(session: Session, operation_id: int, facts: Mapping[str, Any]) -> None:
+    """Add facts to an open operation's summary; see ``Ledger.note``."""
+    row, _ = _open_operation(session, operation_id)
+    row.summary = {**row.summary, **facts}
+
+
 def planned_items(session: Session, stack_id: str, unit: str) -> dict[str, PlannedItem]:
     """Return what deploys since the last clean operation set out to create, by address."""
     rows = session.execute(
@@ -180,7 +187,7 @@ def finish(session: Session, operation_id: int, ending: Ending, now: int) -> Uni
     row, unit = _open_operation(session, operation_id)
     row.finished_at = now
     row.outcome = ending.outcome
-    row.summary = dict(ending.summary)
+    row.summary = {**row.summary, **ending.summary}
     row.error = None if ending.error is None else _clip(ending.error)
     destroyed = row.kind == "destroy" and ending.outcome == "ok"
     if ending.resources is not None or destroyed:

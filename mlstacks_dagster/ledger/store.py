@@ -215,6 +215,14 @@ class Ledger:
         with self._write() as session:
             operations.add_planned(session, operation_id, items, self._now())
 
+    def note(self, operation_id: int, facts: Mapping[str, Any]) -> None:
+        """Add facts to the summary of an operation while it is at work.
+
+        They stay when the operation is cut off. Raises :class:`LedgerError` when it is closed.
+        """
+        with self._write() as session:
+            operations.note(session, operation_id, facts)
+
     def planned_items(self, stack_id: str, unit: str) -> dict[str, PlannedItem]:
         """Return, by address, what was to be created since the unit's last clean operation."""
         with self._read() as session:

@@ -128,7 +128,7 @@ class HelmSession(Session):
                 " what was in it"
             )
             return before
-        self.cluster.drain()
+        self.cluster.drain(operation)
         request = self._request()
         self.phase("helm uninstall")
         with self._alone():

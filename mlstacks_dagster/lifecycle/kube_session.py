@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from mlstacks_dagster.engines.kube_access import ClusterAccess, write_kubeconfig
 from mlstacks_dagster.engines.kube_client import KubeClient
+from mlstacks_dagster.ledger.records import Operation
 from mlstacks_dagster.lifecycle.cluster import access_of, cluster_unit
 from mlstacks_dagster.lifecycle.drain import drain
 from mlstacks_dagster.lifecycle.session import Session
 from mlstacks_dagster.sweep.aws_cluster import cluster_runs
+from mlstacks_dagster.sweep.aws_controllers import made_by_controllers
 
 __all__ = ["Cluster"]
 
@@ -65,12 +68,32 @@ class Cluster:
         context = replace(self._session.find_context(), region=access.region)
         return not cluster_runs(access.name, context)
 
-    def drain(self) -> int:
-        """Drain what the unit says; return how many objects that were."""
+    def manifest(self) -> dict[str, Any]:
+        """Return what is worth knowing of a cluster once it is gone.
+
+        Its name and id, and the ARNs of what its controllers made in the account.
+        """
+        access = self.access
+        found: dict[str, Any] = {
+            "name": access.name,
+            "region": access.region,
+            "uid": self.kube.cluster_uid(),
+        }
+        if access.kind == "eks":
+            context = replace(self._session.find_context(), region=access.region)
+            found["made_by_controllers"] = made_by_controllers(access.name, context)
+        return found
+
+    def drain(self, operation: Operation) -> int:
+        """Drain what the unit says; return how many objects that were.
+
+        What the cluster's controllers had made is written into the ledger first.
+        """
         wanted = self._session.unit.definition.teardown.drain
         if not wanted:
             return 0
         self._session.phase("draining the cluster")
+        self._session.ledger.note(operation.id, {"cluster": self.manifest()})
         say = self._session.report.milestone
         name = self._session.unit.name
         gone = drain(

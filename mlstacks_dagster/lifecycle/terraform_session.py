@@ -99,7 +99,7 @@ class TerraformSession(Session):
 
     def remove_unit(self, operation: Operation, *, unclean: bool) -> tuple[ResourceRow, ...]:
         """Take back what an interrupted run left, empty, destroy, look again."""
-        self._drain()
+        self._drain(operation)
         workspace = self.prepare()
         if unclean:
             self._take_back(workspace, operation)
@@ -197,7 +197,7 @@ class TerraformSession(Session):
             )
             self.engine.apply(workspace, taking, on_event=self.on_event)
 
-    def _drain(self) -> None:
+    def _drain(self, operation: Operation) -> None:
         """Let the cluster that this unit is give back what it holds in the cloud."""
         if not self.unit.definition.teardown.drain:
             return
@@ -206,7 +206,7 @@ class TerraformSession(Session):
             return  # it never came up, so nothing ran in it
         cluster = Cluster(self)
         if not cluster.is_gone():
-            cluster.drain()
+            cluster.drain(operation)
 
     def _empty(self, resources: tuple[ResourceRow, ...]) -> None:
         context = self.find_context()

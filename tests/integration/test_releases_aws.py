@@ -88,9 +88,20 @@ def test_load_balancers_and_volumes_go_with_the_stack(sandbox: Sandbox, tmp_path
         refused = sandbox.cli.run("destroy", "charts", "-y", "--only", unit, code=3)
         assert needed_by in f"{refused.stdout}{refused.stderr}"
 
-    cluster_client(sandbox, "charts", tmp_path).apply(OWN_SERVICE)
+    kube = cluster_client(sandbox, "charts", tmp_path)
+    kube.apply(OWN_SERVICE)
+    uid = kube.cluster_uid()
     assert len(balancers(sandbox.account)) == 2
     sandbox.cli.run("destroy", "charts", "-y", timeout=600)
     assert balancers(sandbox.account) == []
     assert volumes(sandbox.account) == []
     assert sandbox.account.everything() == empty
+    with open_ledger(sandbox.settings) as ledger:
+        manifests = {
+            unit: (ledger.last_operation(stack_id, unit) or pytest.fail(unit)).summary["cluster"]
+            for unit in ("cluster", "aws_load_balancer_controller", "aws_ebs_csi_driver")
+        }
+    assert {m["uid"] for m in manifests.values()} == {uid}
+    assert {m["name"] for m in manifests.values()} == {f"ml-{stack_id}"}
+    made = {unit: " ".join(m["made_by_controllers"]) for unit, m in manifests.items()}
+    assert "loadbalancer" in made["aws_load_balancer_controller"]

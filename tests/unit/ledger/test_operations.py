@@ -221,6 +221,22 @@ def test_nothing_begins_on_a_destroyed_or_unknown_stack(ledger: Ledger, stack_id
         begin(ledger, "s" + "a" * 12)
 
 
+def test_what_is_noted_stays_whatever_becomes_of_the_operation(
+    ledger: Ledger, stack_id: str
+) -> None:
+    operation = begin(ledger, stack_id)
+    ledger.note(operation.id, {"cluster": {"name": "a"}})
+    cut_off = ledger.last_operation(stack_id, "network")
+    assert cut_off is not None
+    assert cut_off.summary == {"cluster": {"name": "a"}}
+    ledger.finish(operation.id, "ok", summary={"add": 1})
+    ended = ledger.last_operation(stack_id, "network")
+    assert ended is not None
+    assert ended.summary == {"cluster": {"name": "a"}, "add": 1}
+    with pytest.raises(LedgerError):
+        ledger.note(operation.id, {})
+
+
 def test_a_drift_check_neither_spoils_a_unit_nor_cleans_it(ledger: Ledger, stack_id: str) -> None:
     deploy(ledger, stack_id, "failed")
     check = begin(ledger, stack_id, kind="drift", run_id="drift")
