@@ -148,13 +148,9 @@ class HelmSession(Session):
         return before
 
     def _looks_drifted(self) -> bool:
-        """Tell whether the cluster may differ from what was applied with the same inputs."""
+        """Tell whether the cluster may differ from what was applied before."""
         record = self.record()
-        return (
-            record is not None
-            and record.status == "applied"
-            and (record.drifted or self.job.replan)
-        )
+        return record is not None and (record.drifted or self.job.replan)
 
     def differences(self) -> tuple[str, ...] | None:
         """Compare the release's manifest with what the cluster has."""

@@ -142,7 +142,7 @@ def test_only_what_failed_is_retried(sandbox: Sandbox) -> None:
     )
     config = {"artifact_store": {"bucket_name": "somebody-elses"}}
     file = write_stack(sandbox.stacks / "s", "retry", SMALL, config=config)
-    done = sandbox.cli.run("deploy", "-f", str(file), "--sandbox", "--json", code=1)
+    done = sandbox.cli.run("deploy", "-f", str(file), "--sandbox", "--json", code=3)
     units = json.loads(done.stdout)["units"]
     assert units["container_registry_ecr"]["outcome"] == "applied"
     assert units["artifact_store_s3"]["outcome"] == "failed"

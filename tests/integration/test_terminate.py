@@ -29,6 +29,7 @@ UNITS = (
     "container_registry_ecr",
     "step_operator_sagemaker",
     "orchestrator_kubernetes",
+    "orchestrator_kubernetes_namespace",
 )
 SMALL = (("artifact_store", "s3"), ("container_registry", "aws"))
 SMALL_UNITS = ("artifact_store_s3", "container_registry_ecr")
