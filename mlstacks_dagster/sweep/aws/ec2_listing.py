@@ -1,0 +1,61 @@
+"""How EC2's describe calls are used, for all of its types alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mlstacks_dagster.sweep.aws.look import Look, Raw, batches
+from mlstacks_dagster.sweep.aws.names import CLUSTER_TAG_KEYS
+from mlstacks_dagster.sweep.inventory.model import Item
+from mlstacks_dagster.sweep.marks import INSTALL
+
+__all__ = ["TAG_PROOFS", "VPC_PROOFS", "Listing", "marked_only"]
+
+_IDS_PER_CALL = 200
+
+TAG_PROOFS = ("T1 our tags", "T2 tag of a cluster of ours")
+VPC_PROOFS = (*TAG_PROOFS, "T3 inside a VPC of ours")
+
+
+def marked_only() -> list[dict[str, Any]]:
+    """Return the filter for what has a mark of any installation, or names a cluster."""
+    return [{"Name": "tag-key", "Values": [INSTALL, *CLUSTER_TAG_KEYS]}]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One describe call: its name, where items are in the answer, the biggest page it takes.
+
+    ``make`` turns an entry into an item, None when it is of no interest. ``id_filter`` names
+    the filter by id (a filter says nothing of what is gone, where a list of ids would fail).
+    """
+
+    operation: str
+    key: str
+    limit: int | None
+    make: Callable[[Look, Raw], Item | None]
+    id_filter: str
+    narrow: Callable[[], list[dict[str, Any]]] = list
+    more: Mapping[str, Any] | None = None
+    parameter: str = "Filters"
+    unwrap: str | None = None
+
+    def find(self, look: Look) -> Iterator[Item]:
+        """Yield all items of the region."""
+        return self._items(look, self.narrow())
+
+    def read(self, look: Look, ids: Sequence[str]) -> Iterator[Item]:
+        """Yield those of ``ids`` that exist."""
+        for some in batches(list(ids), _IDS_PER_CALL):
+            yield from self._items(look, [{"Name": self.id_filter, "Values": list(some)}])
+
+    def _items(self, look: Look, filters: list[dict[str, Any]]) -> Iterator[Item]:
+        params = {**(self.more or {}), **({self.parameter: filters} if filters else {})}
+        for entry in look.pages("ec2", self.operation, self.key, self.limit, **params):
+            nested: Iterable[Raw] = entry[self.unwrap] if self.unwrap else (entry,)
+            for raw in nested:
+                item = self.make(look, raw)
+                if item is not None:
+                    yield item
