@@ -28,7 +28,9 @@ __all__ = [
     "InstallationRow",
     "OperationRow",
     "ResourceRow",
+    "SightingRow",
     "StackRow",
+    "SweepRow",
     "UnitRow",
 ]
 
@@ -180,3 +182,39 @@ class ResourceRow(Base):
     arn: Mapped[str | None]
     created_at: Mapped[int]
     gone_at: Mapped[int | None]
+
+
+class SightingRow(Base):
+    """A thing that a sweep saw and that is or may be ours, until it is no longer listed."""
+
+    __tablename__ = "mlstacks_sightings"
+
+    provider: Mapped[str] = mapped_column(String(16), primary_key=True)
+    account: Mapped[str] = mapped_column(String(64), primary_key=True)
+    type: Mapped[str] = mapped_column(String(64), primary_key=True)
+    region: Mapped[str] = mapped_column(String(64), primary_key=True)
+    item: Mapped[str] = mapped_column(Text, primary_key=True)
+    first_seen: Mapped[int]
+    last_seen: Mapped[int]
+    sweeps: Mapped[int] = mapped_column(Integer)
+
+
+class SweepRow(Base):
+    """A sweep's plan, and what became of it once it was approved."""
+
+    __tablename__ = "mlstacks_sweeps"
+    __table_args__ = (
+        Index("ix_mlstacks_sweeps_provider_account", "provider", "account", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(_AutoId, primary_key=True, autoincrement=True)
+    provider: Mapped[str] = mapped_column(String(16))
+    account: Mapped[str] = mapped_column(String(64))
+    plan_hash: Mapped[str] = mapped_column(String(64))
+    made_at: Mapped[int]
+    verdict: Mapped[str] = mapped_column(String(16))
+    plan: Mapped[str]
+    approved_by: Mapped[str | None]
+    executed_at: Mapped[int | None]
+    report: Mapped[str | None]

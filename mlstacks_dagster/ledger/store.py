@@ -33,6 +33,7 @@ from mlstacks_dagster.ledger.records import (
     Target,
     UnitRecord,
 )
+from mlstacks_dagster.ledger.sweep_book import SweepBook
 
 __all__ = ["Ledger"]
 
@@ -94,6 +95,11 @@ class Ledger:
                     remedy="restore a backup of the ledger",
                 )
             return Installation(row.install_id, row.created_at)
+
+    @property
+    def sweeps(self) -> SweepBook:
+        """What sweeps read and write."""
+        return SweepBook(self._read, self._write, self._now)
 
     # --- stacks
 

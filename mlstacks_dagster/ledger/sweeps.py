@@ -1,0 +1,241 @@
+"""What sweeps need of the ledger and write into it. Functions of an open session.
+
+A sighting lives as long as its thing is listed: what is gone and comes back is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from mlstacks_dagster.errors import LedgerError
+from mlstacks_dagster.ledger.models import (
+    OperationRow,
+    ResourceRow,
+    SightingRow,
+    StackRow,
+    SweepRow,
+)
+
+__all__ = [
+    "KEPT_PLANS",
+    "Place",
+    "Sighting",
+    "SweepRecord",
+    "Thing",
+    "busy_stacks",
+    "cluster_notes",
+    "cluster_resources",
+    "executed",
+    "find_plan",
+    "held_names",
+    "history",
+    "record_plan",
+    "saw",
+    "sightings",
+]
+
+KEPT_PLANS = 60
+"""How many plans an account keeps; those that were executed stay for ever."""
+
+_BATCH = 200
+_CLUSTERS = ("aws_eks_cluster", "google_container_cluster")
+
+Place = tuple[str, str]
+"""Type and region."""
+
+Thing = tuple[str, str, str]
+"""Type, region and id."""
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """Since when (Unix seconds) a thing was seen in every listing, and in how many."""
+
+    first_seen: int
+    sweeps: int
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """A sweep's plan as JSON; ``report`` is set once it was executed. Times are Unix seconds."""
+
+    id: int
+    provider: str
+    account: str
+    plan_hash: str
+    made_at: int
+    verdict: str
+    plan: str
+    approved_by: str | None
+    executed_at: int | None
+    report: str | None
+
+
+def sightings(session: Session, provider: str, account: str) -> dict[Thing, Sighting]:
+    """Return all sightings of an account."""
+    rows = session.scalars(
+        select(SightingRow).where(SightingRow.provider == provider, SightingRow.account == account)
+    )
+    return {(r.type, r.region, r.item): Sighting(r.first_seen, r.sweeps) for r in rows}
+
+
+def saw(
+    session: Session,
+    provider: str,
+    account: str,
+    things: Collection[Thing],
+    listed: Collection[Place],
+    now: int,
+) -> None:
+    """Count a listing: ``things`` were seen, all else of ``listed`` places is gone."""
+    known = sightings(session, provider, account)
+    seen, places = set(things), set(listed)
+    gone = [thing for thing in known if thing not in seen and thing[:2] in places]
+    for batch in _batches(sorted(gone)):
+        session.execute(delete(SightingRow).where(_is_one_of(provider, account, batch)))
+    for batch in _batches(sorted(seen & set(known))):
+        session.execute(
+            update(SightingRow)
+            .where(_is_one_of(provider, account, batch))
+            .values(last_seen=now, sweeps=SightingRow.sweeps + 1)
+        )
+    session.add_all(
+        SightingRow(
+            provider=provider,
+            account=account,
+            type=kind,
+            region=region,
+            item=item,
+            first_seen=now,
+            last_seen=now,
+            sweeps=1,
+        )
+        for kind, region, item in sorted(seen - set(known))
+    )
+
+
+def record_plan(session: Session, record: SweepRecord) -> int:
+    """Write a plan down and return its number; the oldest that were not executed go."""
+    row = SweepRow(
+        provider=record.provider,
+        account=record.account,
+        plan_hash=record.plan_hash,
+        made_at=record.made_at,
+        verdict=record.verdict,
+        plan=record.plan,
+    )
+    session.add(row)
+    session.flush()
+    of_account = (SweepRow.provider == record.provider, SweepRow.account == record.account)
+    kept = select(SweepRow.id).where(*of_account).order_by(SweepRow.id.desc()).limit(KEPT_PLANS)
+    oldest = min(session.scalars(kept))
+    session.execute(
+        delete(SweepRow).where(*of_account, SweepRow.id < oldest, SweepRow.executed_at.is_(None))
+    )
+    return row.id
+
+
+def find_plan(
+    session: Session, plan_hash: str, provider: str | None, account: str | None
+) -> list[SweepRecord]:
+    """Return the newest plan of each account whose hash begins with ``plan_hash``."""
+    query = select(SweepRow).where(SweepRow.plan_hash.startswith(plan_hash, autoescape=True))
+    if provider is not None:
+        query = query.where(SweepRow.provider == provider)
+    if account is not None:
+        query = query.where(SweepRow.account == account)
+    newest: dict[tuple[str, str, str], SweepRecord] = {}
+    for row in session.scalars(query.order_by(SweepRow.id)):
+        newest[row.provider, row.account, row.plan_hash] = _record(row)
+    return list(newest.values())
+
+
+def history(session: Session, provider: str, account: str, limit: int) -> list[SweepRecord]:
+    """Return the newest plans of an account, newest first."""
+    rows = session.scalars(
+        select(SweepRow)
+        .where(SweepRow.provider == provider, SweepRow.account == account)
+        .order_by(SweepRow.id.desc())
+        .limit(limit)
+    )
+    return [_record(row) for row in rows]
+
+
+def executed(session: Session, number: int, approved_by: str, report: str, now: int) -> None:
+    """Write down what became of a plan; raises :class:`LedgerError` for one that is unknown."""
+    row = session.get(SweepRow, number)
+    if row is None:
+        raise LedgerError(f"the ledger has no sweep {number}")
+    row.approved_by, row.report, row.executed_at = approved_by, report, now
+
+
+def held_names(session: Session) -> frozenset[str]:
+    """Return ids and ARNs of what exists of live stacks, as their states have it."""
+    rows = session.execute(
+        select(ResourceRow.resource_id, ResourceRow.arn)
+        .join(StackRow, StackRow.stack_id == ResourceRow.stack_id)
+        .where(ResourceRow.gone_at.is_(None), StackRow.status == "live")
+    )
+    return frozenset(name for row in rows for name in row if name)
+
+
+def busy_stacks(session: Session) -> frozenset[str]:
+    """Return the stacks that have an operation at work, or one that was cut off."""
+    open_ = select(OperationRow.stack_id).where(OperationRow.finished_at.is_(None)).distinct()
+    return frozenset(session.scalars(open_))
+
+
+def cluster_resources(session: Session) -> list[tuple[str, str, str]]:
+    """Return (stack id, cluster name, ARN or id) of every cluster that a unit ever made."""
+    rows = session.execute(
+        select(ResourceRow.stack_id, ResourceRow.resource_id, ResourceRow.arn).where(
+            ResourceRow.type.in_(_CLUSTERS)
+        )
+    )
+    return [(stack, name, arn or name) for stack, name, arn in rows]
+
+
+def cluster_notes(session: Session) -> list[tuple[str, dict[str, Any]]]:
+    """Return (stack id, note) of what destroys wrote down of clusters before these went."""
+    rows = session.execute(
+        select(OperationRow.stack_id, OperationRow.summary)
+        .where(OperationRow.kind == "destroy")
+        .order_by(OperationRow.id)
+    )
+    return [
+        (stack, summary["cluster"])
+        for stack, summary in rows
+        if isinstance((summary or {}).get("cluster"), dict)
+    ]
+
+
+def _is_one_of(provider: str, account: str, batch: Sequence[Thing]):  # type: ignore[no-untyped-def]  # an SQL expression
+    return (
+        (SightingRow.provider == provider)
+        & (SightingRow.account == account)
+        & tuple_(SightingRow.type, SightingRow.region, SightingRow.item).in_(batch)
+    )
+
+
+def _batches(things: Sequence[Thing]) -> Iterator[Sequence[Thing]]:
+    return (things[at : at + _BATCH] for at in range(0, len(things), _BATCH))
+
+
+def _record(row: SweepRow) -> SweepRecord:
+    return SweepRecord(
+        id=row.id,
+        provider=row.provider,
+        account=row.account,
+        plan_hash=row.plan_hash,
+        made_at=row.made_at,
+        verdict=row.verdict,
+        plan=row.plan,
+        approved_by=row.approved_by,
+        executed_at=row.executed_at,
+        report=row.report,
+    )
