@@ -1,0 +1,99 @@
+"""What the ledger knows, in the words of the decision about leftovers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mlstacks_dagster.errors import LedgerError
+from mlstacks_dagster.ledger.records import StackRecord
+from mlstacks_dagster.ledger.store import Ledger
+from mlstacks_dagster.ledger.sweep_book import LedgerFacts
+from mlstacks_dagster.ledger.sweeps import Sighting, Thing
+from mlstacks_dagster.lifecycle.inputs import name_prefix
+from mlstacks_dagster.sweep.inventory.verdict import ClusterFact, Knowledge, StackFact
+from mlstacks_dagster.sweep.marks import mark_value
+
+__all__ = ["cluster_facts", "gather", "regions_of"]
+
+_EKS = re.compile(r"arn:[\w-]+:eks:(?P<region>[\w-]+):(?P<account>\d+):cluster/(?P<name>.+)")
+_GKE = re.compile(r"projects/(?P<account>[^/]+)/locations/(?P<region>[^/]+)/clusters/(?P<name>.+)")
+
+
+def gather(ledger: Ledger, provider: str, account: str) -> Knowledge:
+    """Return everything that a decision about ``account`` needs, but the running clusters.
+
+    ``account`` is an AWS account or a Google project; first sightings are that account's.
+    """
+    facts = ledger.sweeps.facts()
+    stacks = ledger.stacks(include_destroyed=True)
+    clusters = cluster_facts(stacks, facts, account)
+    return Knowledge(
+        install=mark_value(ledger.installation().install_id),
+        stacks={
+            mark_value(stack.stack_id): _fact(stack, facts, clusters.get(stack.stack_id, ()))
+            for stack in stacks
+        },
+        held=facts.held,
+        first_seen=_first_seen(ledger.sweeps.sightings(provider, account)),
+    )
+
+
+def cluster_facts(
+    stacks: Iterable[StackRecord], facts: LedgerFacts, account: str
+) -> dict[str, tuple[ClusterFact, ...]]:
+    """Return the clusters that each stack has or had, by stack id.
+
+    A deploy that was cut off may have made a cluster that no state knows: its name is certain
+    all the same, since it holds the stack's id, and is expected in every region of the stack.
+    """
+    uids = {(stack, str(note.get("name"))): _uid(note) for stack, note in facts.notes}
+    known: dict[str, dict[tuple[str, str, str], ClusterFact]] = {}
+    for stack_id, name, where in facts.clusters:
+        match = _EKS.match(where) or _GKE.match(where)
+        if match:
+            fact = ClusterFact(**match.groupdict(), uid=uids.get((stack_id, name), ""))
+            known.setdefault(stack_id, {})[fact.account, fact.region, fact.name] = fact
+    for stack in stacks:
+        name = name_prefix(stack.stack_id)
+        for region in regions_of(stack):
+            key = (account, region, name)
+            fact = ClusterFact(
+                account=account, region=region, name=name, uid=uids.get((stack.stack_id, name), "")
+            )
+            known.setdefault(stack.stack_id, {}).setdefault(key, fact)
+    return {stack_id: tuple(found.values()) for stack_id, found in known.items()}
+
+
+def regions_of(stack: StackRecord) -> tuple[str, ...]:
+    """Return the regions where units of a stack are or were.
+
+    A plan that another version wrote can't be read: then it is the stack's own region.
+    """
+    try:
+        units = stack.plan.units
+    except LedgerError:
+        return (stack.region,)
+    return tuple(dict.fromkeys((stack.region, *(unit.region for unit in units))))
+
+
+def _fact(stack: StackRecord, facts: LedgerFacts, clusters: tuple[ClusterFact, ...]) -> StackFact:
+    return StackFact(
+        stack_id=mark_value(stack.stack_id),
+        name=stack.name,
+        live=stack.live,
+        destroyed_at=stack.destroyed_at,
+        protect=stack.protect and stack.live,
+        busy=stack.stack_id in facts.busy and stack.live,
+        clusters=clusters,
+    )
+
+
+def _first_seen(found: Mapping[Thing, Sighting]) -> dict[str, tuple[float, int]]:
+    return {"|".join(thing): (float(s.first_seen), s.sweeps) for thing, s in found.items()}
+
+
+def _uid(note: Mapping[str, Any]) -> str:
+    ids = (note.get(key) for key in ("uid", "ingress_uid", "gke_id"))
+    return " ".join(str(found) for found in ids if found)
