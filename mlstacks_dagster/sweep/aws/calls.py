@@ -144,26 +144,28 @@ class Caller:
 
     def pages(
         self, region: str, service: str, operation: str, key: str, limit: int | None, **params: Any
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[Any]:
         """Yield what is under ``key`` in all pages, asked for one after another.
 
         ``limit`` is the size of a page, None: AWS's own. Raises :class:`MlstacksError` when a
-        page names itself as the next one.
+        page names one as the next that was there before, and what :meth:`call` raises.
         """
         asks, names, size = _PAGING[service]
         if limit is not None:
             params[size] = limit
+        seen: set[str] = set()
         while True:
             answer = self.call(region, service, operation, **params)
             yield from answer.get(key, ())
             token = answer.get(names)
             if not token:
                 return
-            if token == params.get(asks):
+            if token in seen:
                 raise MlstacksError(
                     f"{service} {operation} in {region} repeats its page {token!r}",
                     remedy="run again; the listing is not complete",
                 )
+            seen.add(token)
             params[asks] = token
 
     def _bucket(self, region: str, service: str) -> Bucket:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from mlstacks_dagster.sweep.aws.calls import Caller
-from mlstacks_dagster.sweep.aws.errors import Meaning
+from mlstacks_dagster.sweep.aws.errors import Meaning, meaning
 from mlstacks_dagster.sweep.aws.names import clusters_of, owner_hint, tag_map
 from mlstacks_dagster.sweep.inventory.handlers import Kind
 from mlstacks_dagster.sweep.inventory.model import GLOBAL, Item, Ref
+from mlstacks_dagster.sweep.inventory.verdict import ClusterFact
 from mlstacks_dagster.sweep.marks import INSTALL
 
 __all__ = ["Handler", "Look", "Memo", "Raw", "batches"]
@@ -62,7 +63,8 @@ class Look:
     """One region of one account during one snapshot, read or delete.
 
     ``region`` is where items are (``global`` for what has no region), ``asked`` the region whose
-    endpoints answer. ``prefix`` begins the names of what stacks make. ``clock`` gives Unix time.
+    endpoints answer, ``regions`` all that are looked at. ``prefix`` begins the names of what
+    stacks make. ``clock`` gives Unix time. ``clusters`` are those that stacks have or had.
     """
 
     caller: Caller
@@ -73,20 +75,40 @@ class Look:
     prefix: str
     memo: Memo
     clock: Callable[[], float]
+    clusters: tuple[ClusterFact, ...] = ()
+
+    def elsewhere(self, region: str) -> Look:
+        """Return the same look at another region; what was asked once there is shared."""
+        return replace(self, region=region, asked=region)
 
     def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
         """Make one call; raises botocore's errors."""
         return self.caller.call(self.asked, service, operation, **params)
 
+    def call_unless_gone(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
+        """Make one call, a step of a deletion; that its thing is gone is as good as done."""
+        try:
+            return self.call(service, operation, **params)
+        except Exception as error:
+            if meaning(error) != "gone":
+                raise
+            return {}
+
     def pages(
         self, service: str, operation: str, key: str, limit: int | None = None, **params: Any
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[Any]:
         """Yield what is under ``key`` in all pages; raises when any of them fails."""
         return self.caller.pages(self.asked, service, operation, key, limit, **params)
 
     def once(self, key: str, make: Callable[[], _T]) -> _T:
         """Ask once in this look and region."""
         return self.memo.once(f"{self.region}|{key}", make)
+
+    def cluster_names(self) -> tuple[str, ...]:
+        """Return the names of the region's EKS clusters, in whatever state; asked once."""
+        return self.once(
+            "clusters", lambda: tuple(map(str, self.pages("eks", "list_clusters", "clusters", 100)))
+        )
 
     def index(self) -> Mapping[str, dict[str, str]]:
         """Return the tags of marked things by ARN, from the tagging API's index.
