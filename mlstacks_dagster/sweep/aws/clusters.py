@@ -19,14 +19,8 @@ _PAGE = 100
 _PART_PROOFS = ("T1 our tags", "T2 its cluster's name")
 
 
-def _names(look: Look) -> list[str]:
-    return look.once(
-        "eks:names", lambda: [str(n) for n in look.pages("eks", "list_clusters", "clusters", _PAGE)]
-    )
-
-
 def _find_clusters(look: Look) -> Iterator[Item]:
-    return _read_clusters(look, _names(look))
+    return _read_clusters(look, look.cluster_names())
 
 
 def _read_clusters(look: Look, ids: Sequence[str]) -> Iterator[Item]:
@@ -80,7 +74,7 @@ def _delete_cluster(look: Look, item: Item) -> str | None:
 
 def _parts(look: Look, operation: str, key: str) -> Iterator[str]:
     """Yield ``cluster/part`` for all clusters of the region."""
-    for cluster in _names(look):
+    for cluster in look.cluster_names():
         for name in unless_gone(partial(_listed, look, operation, key, cluster)) or ():
             yield f"{cluster}/{name}"
 
