@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from mlstacks_dagster.sweep.aws.ec2_listing import VPC_PROOFS
+from mlstacks_dagster.sweep.aws.errors import meaning
 from mlstacks_dagster.sweep.aws.look import Handler, Look, Raw, batches
 from mlstacks_dagster.sweep.aws.names import epoch, tag_map
 from mlstacks_dagster.sweep.aws.prices import flat
@@ -17,12 +19,39 @@ _TAGS_PER_CALL = 20  # more is an error
 _PAGE = 400
 
 
-def _tagged(look: Look, arns: Sequence[str]) -> Mapping[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
-    for some in batches(arns, _TAGS_PER_CALL):
-        answer = look.call("elbv2", "describe_tags", ResourceArns=list(some))
-        found |= {d["ResourceArn"]: tag_map(d["Tags"]) for d in answer["TagDescriptions"]}
-    return found
+@dataclass(frozen=True)
+class _Tags:
+    """The tags of listed things, and which of these have vanished since."""
+
+    found: dict[str, dict[str, str]]
+    gone: set[str]
+
+
+def _tagged(look: Look, service: str, asks: str, names: str, ids: Sequence[str]) -> _Tags:
+    """Read tags; ``asks`` is the parameter, ``names`` what says in the answer whose they are.
+
+    One thing that vanished meanwhile fails the call for all, which is then asked for in halves.
+    """
+    tags = _Tags({}, set())
+    waiting = list(batches(ids, _TAGS_PER_CALL))
+    while waiting:
+        some = waiting.pop()
+        try:
+            answer = look.call(service, "describe_tags", **{asks: list(some)})
+        except Exception as error:
+            if meaning(error) != "gone":
+                raise
+            if len(some) == 1:
+                tags.gone.add(some[0])
+            else:
+                waiting += [some[: len(some) // 2], some[len(some) // 2 :]]
+        else:
+            tags.found.update({d[names]: tag_map(d["Tags"]) for d in answer["TagDescriptions"]})
+    return tags
+
+
+def _modern_tags(look: Look, arns: Sequence[str]) -> _Tags:
+    return _tagged(look, "elbv2", "ResourceArns", "ResourceArn", arns)
 
 
 def _find_modern(look: Look) -> Iterator[Item]:
@@ -37,8 +66,10 @@ def _read_modern(look: Look, ids: Sequence[str]) -> Iterator[Item]:
 
 def _modern(look: Look, listed: Iterable[Raw]) -> Iterator[Item]:
     balancers = list(listed)
-    tags = _tagged(look, [raw["LoadBalancerArn"] for raw in balancers])
+    tags = _modern_tags(look, [raw["LoadBalancerArn"] for raw in balancers])
     for raw in balancers:
+        if raw["LoadBalancerArn"] in tags.gone:
+            continue
         zones = raw.get("AvailabilityZones", ())
         given = [a for zone in zones for a in zone.get("LoadBalancerAddresses", ())]
         addresses = [address.get("AllocationId") for address in given]
@@ -46,7 +77,7 @@ def _modern(look: Look, listed: Iterable[Raw]) -> Iterator[Item]:
             "elbv2:load-balancer",
             raw["LoadBalancerArn"],
             name=raw["LoadBalancerName"],
-            tags=tags.get(raw["LoadBalancerArn"]),
+            tags=tags.found.get(raw["LoadBalancerArn"]),
             created=epoch(raw.get("CreatedTime")),
             inside=look.refs("ec2:vpc", [raw.get("VpcId")]),
             uses=(
@@ -80,13 +111,15 @@ def _read_targets(look: Look, ids: Sequence[str]) -> Iterator[Item]:
 
 def _targets(look: Look, listed: Iterable[Raw]) -> Iterator[Item]:
     groups = list(listed)
-    tags = _tagged(look, [raw["TargetGroupArn"] for raw in groups])
+    tags = _modern_tags(look, [raw["TargetGroupArn"] for raw in groups])
     for raw in groups:
+        if raw["TargetGroupArn"] in tags.gone:
+            continue
         yield look.item(
             "elbv2:target-group",
             raw["TargetGroupArn"],
             name=raw["TargetGroupName"],
-            tags=tags.get(raw["TargetGroupArn"]),
+            tags=tags.found.get(raw["TargetGroupArn"]),
             inside=look.refs("ec2:vpc", [raw.get("VpcId")]),
             used_by=look.refs("elbv2:load-balancer", raw.get("LoadBalancerArns", ())),
             facts={"kind": raw.get("TargetType"), "port": raw.get("Port")},
@@ -112,17 +145,17 @@ def _read_classic(look: Look, ids: Sequence[str]) -> Iterator[Item]:
 
 def _classic(look: Look, listed: Iterable[Raw]) -> Iterator[Item]:
     balancers = list(listed)
-    tags: dict[str, dict[str, str]] = {}
-    for some in batches([raw["LoadBalancerName"] for raw in balancers], _TAGS_PER_CALL):
-        answer = look.call("elb", "describe_tags", LoadBalancerNames=list(some))
-        tags |= {d["LoadBalancerName"]: tag_map(d["Tags"]) for d in answer["TagDescriptions"]}
+    names = [raw["LoadBalancerName"] for raw in balancers]
+    tags = _tagged(look, "elb", "LoadBalancerNames", "LoadBalancerName", names)
     for raw in balancers:
         name = raw["LoadBalancerName"]
+        if name in tags.gone:
+            continue
         yield look.item(
             "elb:load-balancer",
             name,
             name=name,
-            tags=tags.get(name),
+            tags=tags.found.get(name),
             created=epoch(raw.get("CreatedTime")),
             inside=look.refs("ec2:vpc", [raw.get("VPCId")]),
             uses=(
@@ -133,7 +166,7 @@ def _classic(look: Look, listed: Iterable[Raw]) -> Iterator[Item]:
                 "host": raw.get("DNSName"),
                 "scheme": raw.get("Scheme"),
                 "instances": len(raw.get("Instances", ())),
-                "service": tags.get(name, {}).get("kubernetes.io/service-name"),
+                "service": tags.found.get(name, {}).get("kubernetes.io/service-name"),
             },
         )
 
@@ -169,7 +202,13 @@ HANDLERS = (
         _read_modern,
     ),
     Handler(
-        Kind("elbv2:target-group", "Target group", 35, proofs=VPC_PROOFS),
+        Kind(
+            "elbv2:target-group",
+            "Target group",
+            35,
+            proofs=VPC_PROOFS,
+            held_by=("autoscaling:group",),
+        ),
         _find_targets,
         _delete_target,
         _read_targets,

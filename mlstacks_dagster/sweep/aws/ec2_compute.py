@@ -2,42 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from mlstacks_dagster.sweep.aws.ec2_listing import TAG_PROOFS, VPC_PROOFS, Listing, marked_only
+from mlstacks_dagster.sweep.aws.ec2_listing import (
+    TAG_PROOFS,
+    VPC_PROOFS,
+    Listing,
+    flag,
+    marked_only,
+)
+from mlstacks_dagster.sweep.aws.errors import meaning
 from mlstacks_dagster.sweep.aws.look import Handler, Look, Raw, batches
-from mlstacks_dagster.sweep.aws.names import epoch
+from mlstacks_dagster.sweep.aws.names import epoch, tag_map
 from mlstacks_dagster.sweep.aws.prices import by_class, per_gib
+from mlstacks_dagster.sweep.aws_session import error_code
 from mlstacks_dagster.sweep.inventory.handlers import Kind
-from mlstacks_dagster.sweep.inventory.model import Item
+from mlstacks_dagster.sweep.inventory.model import Item, Ref
 
 __all__ = ["HANDLERS"]
 
+_GOES_ALONG = "goes-with-instance"
+_GROUPS_PAGE = 100
 _GROUP_TAG = "aws:autoscaling:groupName"
 _NODEGROUP_TAGS = ("eks:cluster-name", "eks:nodegroup-name")
+
+
+def _groups(look: Look) -> list[Raw]:
+    """Return the region's autoscaling groups, asked for once."""
+    operation, key = "describe_auto_scaling_groups", "AutoScalingGroups"
+    return look.once(
+        "autoscaling:groups", lambda: list(look.pages("autoscaling", operation, key, _GROUPS_PAGE))
+    )
+
+
+def _holding_group(look: Look, name: str | None) -> tuple[Ref, ...]:
+    """Return the autoscaling group that would replace an instance, if it exists."""
+    holders = look.refs("autoscaling:group", [name])
+    try:
+        known = not holders or any(raw["AutoScalingGroupName"] == name for raw in _groups(look))
+    except Exception:  # noqa: BLE001 - in doubt it exists, and the instance stays
+        known = True
+    return holders if known else ()
+
+
+def _holding_nodegroup(look: Look, tags: Mapping[str, str]) -> tuple[Ref, ...]:
+    """Return the EKS nodegroup that an autoscaling group is a part of, if it exists."""
+    cluster, name = (tags.get(key, "") for key in _NODEGROUP_TAGS)
+    if not cluster or not name:
+        return ()
+    try:
+        known = cluster in look.cluster_names() and name in _nodegroups(look, cluster)
+    except Exception as error:  # noqa: BLE001 - in doubt it exists, and the group stays
+        known = meaning(error) != "gone"
+    return look.refs("eks:nodegroup", [f"{cluster}/{name}"]) if known else ()
+
+
+def _nodegroups(look: Look, cluster: str) -> list[str]:
+    return look.once(
+        f"eks:nodegroups {cluster}",
+        lambda: list(look.pages("eks", "list_nodegroups", "nodegroups", 100, clusterName=cluster)),
+    )
 
 
 def _instance(look: Look, raw: Raw) -> Item | None:
     state = raw["State"]["Name"]
     if state == "terminated":
         return None
-    tags = {t["Key"]: t["Value"] for t in raw.get("Tags", ())}
-    nodegroup = [tags.get(key, "") for key in _NODEGROUP_TAGS]
+    tags = tag_map(raw.get("Tags", ()))
+    interfaces = raw.get("NetworkInterfaces", ())
+    groups = [*raw.get("SecurityGroups", ()), *(g for i in interfaces for g in i.get("Groups", ()))]
     return look.item(
         "ec2:instance",
         raw["InstanceId"],
         tags=tags,
         created=epoch(raw.get("LaunchTime")),
-        inside=(
-            *look.refs("ec2:vpc", [raw.get("VpcId")]),
-            *look.refs("autoscaling:group", [tags.get(_GROUP_TAG)]),
-            *look.refs("eks:nodegroup", ["/".join(nodegroup)] if all(nodegroup) else []),
-        ),
+        inside=look.refs("ec2:vpc", [raw.get("VpcId")]),
         uses=(
-            *look.refs("ec2:subnet", [raw.get("SubnetId")]),
-            *look.refs("ec2:security-group", [g["GroupId"] for g in raw.get("SecurityGroups", ())]),
+            *look.refs(
+                "ec2:subnet", [raw.get("SubnetId"), *(i.get("SubnetId") for i in interfaces)]
+            ),
+            *look.refs("ec2:security-group", [group["GroupId"] for group in groups]),
             *look.refs("ec2:volume", _kept_volumes(raw)),
         ),
+        used_by=_holding_group(look, tags.get(_GROUP_TAG)),
         facts={"state": state, "class": raw.get("InstanceType")},
     )
 
@@ -51,6 +98,8 @@ def _kept_volumes(raw: Raw) -> Iterator[str]:
 
 
 def _terminate(look: Look, item: Item) -> str | None:
+    if item.used_by:
+        return f"{item.used_by[0]} would replace it; it goes with that"
     look.call("ec2", "terminate_instances", InstanceIds=[item.ref.id])
     return None
 
@@ -71,31 +120,27 @@ def _delete_template(look: Look, item: Item) -> str | None:
 
 
 def _group(look: Look, raw: Raw) -> Item:
-    template = raw.get("LaunchTemplate") or raw.get("MixedInstancesPolicy", {}).get(
-        "LaunchTemplate", {}
-    ).get("LaunchTemplateSpecification", {})
-    tags = {t["Key"]: t["Value"] for t in raw.get("Tags", ())}
-    nodegroup = [tags.get(key, "") for key in _NODEGROUP_TAGS]
-    arns = [*raw.get("TargetGroupARNs", ())]
+    mixed = raw.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
+    template = raw.get("LaunchTemplate") or mixed.get("LaunchTemplateSpecification", {})
+    tags = tag_map(raw.get("Tags", ()))
     return look.item(
         "autoscaling:group",
         raw["AutoScalingGroupName"],
         name=raw["AutoScalingGroupName"],
         tags=tags,
         created=epoch(raw.get("CreatedTime")),
-        inside=look.refs("eks:nodegroup", ["/".join(nodegroup)] if all(nodegroup) else []),
         uses=(
             *look.refs("ec2:launch-template", [template.get("LaunchTemplateId")]),
             *look.refs("ec2:subnet", raw.get("VPCZoneIdentifier", "").split(",")),
-            *look.refs("elbv2:target-group", arns),
+            *look.refs("elbv2:target-group", raw.get("TargetGroupARNs", ())),
         ),
+        used_by=_holding_nodegroup(look, tags),
         facts={"instances": len(raw.get("Instances", ())), "state": raw.get("Status")},
     )
 
 
 def _find_groups(look: Look) -> Iterator[Item]:
-    pages = look.pages("autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups", 100)
-    return (_group(look, raw) for raw in pages)
+    return (_group(look, raw) for raw in _groups(look))
 
 
 def _read_groups(look: Look, ids: Sequence[str]) -> Iterator[Item]:
@@ -104,32 +149,39 @@ def _read_groups(look: Look, ids: Sequence[str]) -> Iterator[Item]:
             "autoscaling",
             "describe_auto_scaling_groups",
             "AutoScalingGroups",
-            100,
+            _GROUPS_PAGE,
             AutoScalingGroupNames=list(names),
         ):
             yield _group(look, raw)
 
 
 def _delete_group(look: Look, item: Item) -> str | None:
-    look.call(
-        "autoscaling",
-        "delete_auto_scaling_group",
-        AutoScalingGroupName=item.ref.id,
-        ForceDelete=True,
-    )
+    if item.used_by:
+        return f"it goes with {item.used_by[0]}"
+    try:
+        look.call(
+            "autoscaling",
+            "delete_auto_scaling_group",
+            AutoScalingGroupName=item.ref.id,
+            ForceDelete=True,
+        )
+    except Exception as error:
+        # AWS has one code for "not found" and for everything else that is wrong.
+        if error_code(error) != "ValidationError" or list(_read_groups(look, [item.ref.id])):
+            raise
     return None
 
 
 def _volume(look: Look, raw: Raw) -> Item:
-    attached = [a["InstanceId"] for a in raw.get("Attachments", ()) if a.get("InstanceId")]
-    tags = {t["Key"]: t["Value"] for t in raw.get("Tags", ())}
+    attached = [a for a in raw.get("Attachments", ()) if a.get("InstanceId")]
+    tags = tag_map(raw.get("Tags", ()))
     claim = [tags.get(f"kubernetes.io/created-for/pvc/{k}", "") for k in ("namespace", "name")]
     return look.item(
         "ec2:volume",
         raw["VolumeId"],
         tags=tags,
         created=epoch(raw.get("CreateTime")),
-        used_by=look.refs("ec2:instance", attached),
+        used_by=look.refs("ec2:instance", [a["InstanceId"] for a in attached]),
         facts={
             "size-gib": raw.get("Size"),
             "state": raw.get("State"),
@@ -137,8 +189,14 @@ def _volume(look: Look, raw: Raw) -> Item:
             "zone": raw.get("AvailabilityZone"),
             "claim": "/".join(claim) if all(claim) else "",
             "csi-volume": tags.get("CSIVolumeName"),
+            _GOES_ALONG: flag(any(a.get("DeleteOnTermination") for a in attached)),
         },
     )
+
+
+def _find_volumes(look: Look) -> Iterator[Item]:
+    """Yield volumes, but for those that are a part of an instance and go with it."""
+    return (item for item in _VOLUMES.find(look) if _GOES_ALONG not in item.facts)
 
 
 def _delete_volume(look: Look, item: Item) -> str | None:
@@ -187,20 +245,39 @@ _SNAPSHOTS = Listing(
 
 HANDLERS = (
     Handler(
-        Kind("autoscaling:group", "Autoscaling group", 15, proofs=TAG_PROOFS),
+        Kind(
+            "autoscaling:group",
+            "Autoscaling group",
+            15,
+            proofs=TAG_PROOFS,
+            held_by=("eks:nodegroup",),
+        ),
         _find_groups,
         _delete_group,
         _read_groups,
-        codes={"ResourceInUse": "busy", "ValidationError": "gone"},
+        codes={"ResourceContention": "busy"},
     ),
     Handler(
-        Kind("ec2:instance", "EC2 instance", 20, usd_per_month=by_class(), proofs=VPC_PROOFS),
+        Kind(
+            "ec2:instance",
+            "EC2 instance",
+            20,
+            usd_per_month=by_class(),
+            proofs=VPC_PROOFS,
+            held_by=("autoscaling:group",),
+        ),
         _INSTANCES.find,
         _terminate,
         _INSTANCES.read,
     ),
     Handler(
-        Kind("ec2:launch-template", "Launch template", 35, proofs=TAG_PROOFS),
+        Kind(
+            "ec2:launch-template",
+            "Launch template",
+            35,
+            proofs=TAG_PROOFS,
+            held_by=("autoscaling:group", "eks:nodegroup"),
+        ),
         _TEMPLATES.find,
         _delete_template,
     ),
@@ -213,7 +290,7 @@ HANDLERS = (
             usd_per_month=per_gib(0.08),
             proofs=TAG_PROOFS,
         ),
-        _VOLUMES.find,
+        _find_volumes,
         _delete_volume,
         _VOLUMES.read,
     ),

@@ -11,12 +11,29 @@ from mlstacks_dagster.sweep.aws.names import CLUSTER_TAG_KEYS
 from mlstacks_dagster.sweep.inventory.model import Item
 from mlstacks_dagster.sweep.marks import INSTALL
 
-__all__ = ["TAG_PROOFS", "VPC_PROOFS", "Listing", "marked_only"]
+__all__ = [
+    "MADE_PROOFS",
+    "TAG_PROOFS",
+    "VPC_PROOFS",
+    "Listing",
+    "by",
+    "flag",
+    "marked_only",
+]
 
 _IDS_PER_CALL = 200
 
 TAG_PROOFS = ("T1 our tags", "T2 tag of a cluster of ours")
-VPC_PROOFS = (*TAG_PROOFS, "T3 inside a VPC of ours")
+VPC_PROOFS = (*TAG_PROOFS, "inside a VPC of ours (only reported)")
+MADE_PROOFS = (*TAG_PROOFS, "T3 made by an AWS service or controller inside a VPC of ours")
+
+SERVICE_MADE = "service-made"
+"""The fact of what nobody makes by hand: inside of something of ours it is ours."""
+
+
+def flag(value: object) -> str:
+    """Return a fact's text for yes; no is left out."""
+    return "true" if value else ""
 
 
 def marked_only() -> list[dict[str, Any]]:
@@ -44,18 +61,26 @@ class Listing:
 
     def find(self, look: Look) -> Iterator[Item]:
         """Yield all items of the region."""
-        return self._items(look, self.narrow())
+        return self._items(look, self.raws(look, self.narrow()))
 
     def read(self, look: Look, ids: Sequence[str]) -> Iterator[Item]:
         """Yield those of ``ids`` that exist."""
         for some in batches(list(ids), _IDS_PER_CALL):
-            yield from self._items(look, [{"Name": self.id_filter, "Values": list(some)}])
+            yield from self._items(look, self.raws(look, by(self.id_filter, some)))
 
-    def _items(self, look: Look, filters: list[dict[str, Any]]) -> Iterator[Item]:
+    def raws(self, look: Look, filters: list[dict[str, Any]]) -> Iterator[Raw]:
+        """Yield AWS's own entries that pass ``filters``."""
         params = {**(self.more or {}), **({self.parameter: filters} if filters else {})}
         for entry in look.pages("ec2", self.operation, self.key, self.limit, **params):
-            nested: Iterable[Raw] = entry[self.unwrap] if self.unwrap else (entry,)
-            for raw in nested:
-                item = self.make(look, raw)
-                if item is not None:
-                    yield item
+            yield from entry[self.unwrap] if self.unwrap else (entry,)
+
+    def _items(self, look: Look, raws: Iterable[Raw]) -> Iterator[Item]:
+        for raw in raws:
+            item = self.make(look, raw)
+            if item is not None:
+                yield item
+
+
+def by(name: str, values: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the filter for things of which ``name`` is one of ``values``."""
+    return [{"Name": name, "Values": list(values)}]

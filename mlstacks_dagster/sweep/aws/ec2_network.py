@@ -1,13 +1,19 @@
-"""Network interfaces, security groups, public addresses and gateways."""
+"""Network interfaces, public addresses and gateways."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
 
-from mlstacks_dagster.sweep.aws.ec2_listing import VPC_PROOFS, Listing
+from mlstacks_dagster.sweep.aws.ec2_listing import (
+    MADE_PROOFS,
+    SERVICE_MADE,
+    TAG_PROOFS,
+    VPC_PROOFS,
+    Listing,
+    flag,
+)
 from mlstacks_dagster.sweep.aws.look import Handler, Look, Raw
-from mlstacks_dagster.sweep.aws.names import epoch
+from mlstacks_dagster.sweep.aws.names import epoch, tag_map
 from mlstacks_dagster.sweep.aws.prices import flat
 from mlstacks_dagster.sweep.inventory.handlers import Kind
 from mlstacks_dagster.sweep.inventory.model import Item, Ref
@@ -15,15 +21,21 @@ from mlstacks_dagster.sweep.inventory.model import Item, Ref
 __all__ = ["HANDLERS"]
 
 _CNI_CREATED = "node.k8s.amazonaws.com/createdAt"
-_CLASSIC = re.compile(r"^ELB ([^/]+)$")
+_MADE = re.compile(r"^(aws-K8S-i-|aws-k8s-(branch|trunk)-eni|Amazon EKS |ELB )")
+_CLUSTER = re.compile(r"^Amazon EKS \S+$")
 _MODERN = re.compile(r"^ELB ((?:app|net|gwy)/[^/]+/[0-9a-f]+)$")
-_NAT = re.compile(r"^Interface for NAT Gateway (nat-[0-9a-f]+)$")
-_EFS = re.compile(r"^EFS mount target for (fs-[0-9a-f]+)")
+_HOLDERS = (
+    (re.compile(r"^ELB ([^/]+)$"), "elb:load-balancer"),
+    (re.compile(r"^Interface for NAT Gateway (nat-[0-9a-f]+)$"), "ec2:nat-gateway"),
+    (re.compile(r"^VPC Endpoint Interface (vpce-[0-9a-f]+)$"), "ec2:vpc-endpoint"),
+    (re.compile(r"^EFS mount target for (fs-[0-9a-f]+)"), "efs:file-system"),
+)
 
 
 def _interface(look: Look, raw: Raw) -> Item:
-    tags = {t["Key"]: t["Value"] for t in raw.get("TagSet", raw.get("Tags", ()))}
+    tags = tag_map(raw.get("TagSet", ()))
     description = raw.get("Description", "")
+    managed = raw.get("RequesterManaged")
     return look.item(
         "ec2:network-interface",
         raw["NetworkInterfaceId"],
@@ -34,36 +46,44 @@ def _interface(look: Look, raw: Raw) -> Item:
             *look.refs("ec2:subnet", [raw.get("SubnetId")]),
             *look.refs("ec2:security-group", [g["GroupId"] for g in raw.get("Groups", ())]),
         ),
-        used_by=_users(look, raw, description),
+        used_by=_users(look, raw, description) if raw.get("Status") != "available" else (),
         texts=[description],
         facts={
             "state": raw.get("Status"),
             "description": description,
-            "managed": "true" if raw.get("RequesterManaged") else "",
+            "managed": flag(managed),
             "requester": raw.get("RequesterId"),
             "kind": raw.get("InterfaceType"),
+            SERVICE_MADE: flag(managed or _MADE.match(description)),
         },
     )
 
 
 def _users(look: Look, raw: Raw, description: str) -> tuple[Ref, ...]:
-    """Return who holds an interface: an instance, or the service that its description names."""
-    attached = (raw.get("Attachment") or {}).get("InstanceId")
-    if attached:
-        return look.refs("ec2:instance", [attached])
-    if match := _CLASSIC.match(description):
-        return look.refs("elb:load-balancer", [match[1]])
+    """Return who holds an interface: an instance, or the service that its description names.
+
+    What a cluster's control plane holds goes with the cluster, which ``clusters`` names. A
+    holder that isn't known is one all the same.
+    """
+    attachment = raw.get("Attachment") or {}
+    if attachment.get("InstanceId"):
+        return look.refs("ec2:instance", [attachment["InstanceId"]])
+    if _CLUSTER.match(description):
+        return ()
     if match := _MODERN.match(description):
-        partition = "aws-cn" if look.asked.startswith("cn-") else "aws"
-        if look.asked.startswith("us-gov-"):
-            partition = "aws-us-gov"
-        arn = f"arn:{partition}:elasticloadbalancing:{look.region}:{look.account}:loadbalancer/"
-        return look.refs("elbv2:load-balancer", [arn + match[1]])
-    if match := _NAT.match(description):
-        return look.refs("ec2:nat-gateway", [match[1]])
-    if match := _EFS.match(description):
-        return look.refs("efs:file-system", [match[1]])
-    return ()
+        arn = f"arn:{_partition(look.asked)}:elasticloadbalancing:{look.region}:{look.account}"
+        return look.refs("elbv2:load-balancer", [f"{arn}:loadbalancer/{match[1]}"])
+    for pattern, type_ in _HOLDERS:
+        if match := pattern.match(description):
+            return look.refs(type_, [match[1]])
+    holder = description or raw.get("RequesterId") or attachment.get("AttachmentId") or "unknown"
+    return look.refs("aws:service", [holder])
+
+
+def _partition(region: str) -> str:
+    if region.startswith("cn-"):
+        return "aws-cn"
+    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
 
 
 def _time(text: str | None) -> float | None:
@@ -76,84 +96,26 @@ def _time(text: str | None) -> float | None:
 def _delete_interface(look: Look, item: Item) -> str | None:
     if item.facts.get("managed") == "true":
         return "an AWS service made it and takes it away with what it belongs to"
-    if item.facts.get("state") == "in-use":
+    if item.facts.get("state") != "available":
         holders = ", ".join(str(ref) for ref in item.used_by) or "something"
         return f"attached to {holders}; it is never detached by force"
     look.call("ec2", "delete_network_interface", NetworkInterfaceId=item.ref.id)
     return None
 
 
-def _group(look: Look, raw: Raw) -> Item | None:
-    if raw["GroupName"] == "default":
-        return None
-    return look.item(
-        "ec2:security-group",
-        raw["GroupId"],
-        name=raw["GroupName"],
-        tags=raw.get("Tags", ()),
-        inside=look.refs("ec2:vpc", [raw.get("VpcId")]),
-        uses=look.refs(
-            "ec2:security-group",
-            sorted(
-                {
-                    pair["GroupId"]
-                    for pair in _pairs([*_rules(raw, "in"), *_rules(raw, "out")])
-                    if pair.get("GroupId") and pair["GroupId"] != raw["GroupId"]
-                }
-            ),
-        ),
-        facts={"description": raw.get("Description")},
-    )
-
-
-def _rules(raw: Raw, way: str) -> list[dict[str, Any]]:
-    key = "IpPermissions" if way == "in" else "IpPermissionsEgress"
-    return list(raw.get(key, ()))
-
-
-def _pairs(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [pair for rule in rules for pair in rule.get("UserIdGroupPairs", ())]
-
-
-def _delete_group(look: Look, item: Item) -> str | None:
-    """Take its own rules about other groups away, since they hold those, then delete it."""
-    found = look.call(
-        "ec2", "describe_security_groups", Filters=[{"Name": "group-id", "Values": [item.ref.id]}]
-    )["SecurityGroups"]
-    for raw in found:
-        for way, operation in (
-            ("in", "revoke_security_group_ingress"),
-            ("out", "revoke_security_group_egress"),
-        ):
-            others = [rule for rule in (_others(r, item.ref.id) for r in _rules(raw, way)) if rule]
-            if others:
-                look.call("ec2", operation, GroupId=item.ref.id, IpPermissions=others)
-    look.call("ec2", "delete_security_group", GroupId=item.ref.id)
-    return None
-
-
-def _others(rule: dict[str, Any], own: str) -> dict[str, Any] | None:
-    """Return the part of a rule that is about other groups; None: there is none."""
-    pairs = [
-        {k: v for k, v in pair.items() if k in ("GroupId", "UserId")}
-        for pair in rule.get("UserIdGroupPairs", ())
-        if pair.get("GroupId") not in (None, own)
-    ]
-    if not pairs:
-        return None
-    kept: dict[str, Any] = {k: rule[k] for k in ("IpProtocol", "FromPort", "ToPort") if k in rule}
-    return {**kept, "UserIdGroupPairs": pairs}
-
-
 def _address(look: Look, raw: Raw) -> Item | None:
     if not raw.get("AllocationId"):
         return None
+    holders = look.refs("ec2:instance", [raw.get("InstanceId")]) or look.refs(
+        "ec2:network-interface", [raw.get("NetworkInterfaceId")]
+    )
+    if raw.get("AssociationId") and not holders:
+        holders = look.refs("aws:service", [raw["AssociationId"]])
     return look.item(
         "ec2:elastic-ip",
         raw["AllocationId"],
         tags=raw.get("Tags", ()),
-        used_by=look.refs("ec2:instance", [raw.get("InstanceId")])
-        or look.refs("ec2:network-interface", [raw.get("NetworkInterfaceId")]),
+        used_by=holders,
         facts={
             "address": raw.get("PublicIp"),
             "state": "in-use" if raw.get("AssociationId") else "free",
@@ -190,18 +152,19 @@ def _delete_nat(look: Look, item: Item) -> str | None:
 
 
 def _gateway(look: Look, raw: Raw) -> Item:
-    vpcs = [a.get("VpcId") for a in raw.get("Attachments", ())]
     return look.item(
         "ec2:internet-gateway",
         raw["InternetGatewayId"],
         tags=raw.get("Tags", ()),
-        inside=look.refs("ec2:vpc", vpcs),
+        inside=look.refs("ec2:vpc", [a.get("VpcId") for a in raw.get("Attachments", ())]),
     )
 
 
 def _delete_gateway(look: Look, item: Item) -> str | None:
     for vpc in item.inside:
-        look.call("ec2", "detach_internet_gateway", InternetGatewayId=item.ref.id, VpcId=vpc.id)
+        look.call_unless_gone(
+            "ec2", "detach_internet_gateway", InternetGatewayId=item.ref.id, VpcId=vpc.id
+        )
     look.call("ec2", "delete_internet_gateway", InternetGatewayId=item.ref.id)
     return None
 
@@ -209,7 +172,6 @@ def _delete_gateway(look: Look, item: Item) -> str | None:
 _INTERFACES = Listing(
     "describe_network_interfaces", "NetworkInterfaces", 1000, _interface, "network-interface-id"
 )
-_GROUPS = Listing("describe_security_groups", "SecurityGroups", 1000, _group, "group-id")
 _ADDRESSES = Listing("describe_addresses", "Addresses", None, _address, "allocation-id")
 _NATS = Listing(
     "describe_nat_gateways", "NatGateways", 1000, _nat, "nat-gateway-id", parameter="Filter"
@@ -226,23 +188,24 @@ HANDLERS = (
         _NATS.read,
     ),
     Handler(
-        Kind("ec2:network-interface", "Network interface", 50, proofs=VPC_PROOFS),
+        Kind("ec2:network-interface", "Network interface", 50, proofs=MADE_PROOFS),
         _INTERFACES.find,
         _delete_interface,
         _INTERFACES.read,
+        codes={"InvalidParameterValue": "busy", "OperationNotPermitted": "refused"},
     ),
     Handler(
-        Kind("ec2:elastic-ip", "Elastic IP", 52, usd_per_month=flat(3.65), proofs=VPC_PROOFS[:2]),
+        Kind(
+            "ec2:elastic-ip",
+            "Elastic IP",
+            52,
+            usd_per_month=flat(3.65),
+            proofs=TAG_PROOFS,
+            held_by=("ec2:nat-gateway", "elbv2:load-balancer"),
+        ),
         _ADDRESSES.find,
         _release,
         _ADDRESSES.read,
-    ),
-    Handler(
-        Kind("ec2:security-group", "Security group", 55, proofs=VPC_PROOFS),
-        _GROUPS.find,
-        _delete_group,
-        _GROUPS.read,
-        codes={"InvalidGroup.InUse": "busy", "CannotDelete": "refused"},
     ),
     Handler(
         Kind("ec2:internet-gateway", "Internet gateway", 74, proofs=VPC_PROOFS),

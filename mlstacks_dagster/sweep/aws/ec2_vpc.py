@@ -1,23 +1,46 @@
-"""VPCs with their subnets, route tables and endpoints."""
+"""VPCs with their subnets, route tables, access lists, endpoints and connections.
+
+The default VPC of a region is AWS's own: whatever is written on it or its subnets, neither is
+ever a stack's.
+"""
 
 from __future__ import annotations
 
-from mlstacks_dagster.sweep.aws.ec2_listing import VPC_PROOFS, Listing
+from collections.abc import Callable, Iterator
+
+from mlstacks_dagster.sweep.aws.ec2_listing import (
+    MADE_PROOFS,
+    SERVICE_MADE,
+    VPC_PROOFS,
+    Listing,
+    flag,
+)
 from mlstacks_dagster.sweep.aws.look import Handler, Look, Raw
-from mlstacks_dagster.sweep.aws.names import epoch
+from mlstacks_dagster.sweep.aws.names import epoch, tag_map
 from mlstacks_dagster.sweep.inventory.handlers import Kind
-from mlstacks_dagster.sweep.inventory.model import Item
+from mlstacks_dagster.sweep.inventory.model import Item, Ref
 
 __all__ = ["HANDLERS"]
 
+_OVER = frozenset({"deleted", "expired", "failed", "rejected"})
+
 
 def _vpc(look: Look, raw: Raw) -> Item:
+    default = raw.get("IsDefault")
     return look.item(
         "ec2:vpc",
         raw["VpcId"],
-        tags=raw.get("Tags", ()),
-        facts={"range": raw.get("CidrBlock"), "default": "true" if raw.get("IsDefault") else ""},
+        tags=() if default else raw.get("Tags", ()),
+        facts={"range": raw.get("CidrBlock"), "default": flag(default)},
     )
+
+
+def _vpcs(look: Look) -> list[Raw]:
+    return look.once("vpcs", lambda: list(_VPCS.raws(look, [])))
+
+
+def _find_vpcs(look: Look) -> Iterator[Item]:
+    return (_vpc(look, raw) for raw in _vpcs(look))
 
 
 def _delete_vpc(look: Look, item: Item) -> str | None:
@@ -25,16 +48,31 @@ def _delete_vpc(look: Look, item: Item) -> str | None:
     return None
 
 
+def _in_vpcs(listing: Listing) -> Callable[[Look], Iterator[Item]]:
+    """Return a finder that asks only where a VPC is that could be a stack's.
+
+    What is in the default VPC alone is never ours, and most regions have no other.
+    """
+
+    def find(look: Look) -> Iterator[Item]:
+        if all(raw.get("IsDefault") for raw in _vpcs(look)):
+            return iter(())
+        return listing.find(look)
+
+    return find
+
+
 def _subnet(look: Look, raw: Raw) -> Item:
+    default = raw.get("DefaultForAz")
     return look.item(
         "ec2:subnet",
         raw["SubnetId"],
-        tags=raw.get("Tags", ()),
+        tags=() if default else raw.get("Tags", ()),
         inside=look.refs("ec2:vpc", [raw.get("VpcId")]),
         facts={
             "range": raw.get("CidrBlock"),
             "zone": raw.get("AvailabilityZone"),
-            "default": "true" if raw.get("DefaultForAz") else "",
+            "default": flag(default),
         },
     )
 
@@ -47,34 +85,49 @@ def _delete_subnet(look: Look, item: Item) -> str | None:
 def _table(look: Look, raw: Raw) -> Item | None:
     associations = raw.get("Associations", ())
     if any(a.get("Main") for a in associations):
-        return None  # goes with its VPC, and only with it
+        return None  # comes and goes with its VPC
     return look.item(
         "ec2:route-table",
         raw["RouteTableId"],
         tags=raw.get("Tags", ()),
         inside=look.refs("ec2:vpc", [raw.get("VpcId")]),
-        facts={"subnets": ", ".join(a["SubnetId"] for a in associations if a.get("SubnetId"))},
+        used_by=(
+            *look.refs("ec2:subnet", sorted(a.get("SubnetId", "") for a in associations)),
+            *look.refs(
+                "ec2:internet-gateway", sorted(a.get("GatewayId", "") for a in associations)
+            ),
+        ),
     )
 
 
 def _delete_table(look: Look, item: Item) -> str | None:
-    wanted = [{"Name": "route-table-id", "Values": [item.ref.id]}]
-    found = look.call("ec2", "describe_route_tables", Filters=wanted)["RouteTables"]
-    for association in (a for table in found for a in table.get("Associations", ())):
-        if not association.get("Main"):
-            look.call(
-                "ec2",
-                "disassociate_route_table",
-                AssociationId=association["RouteTableAssociationId"],
-            )
     look.call("ec2", "delete_route_table", RouteTableId=item.ref.id)
+    return None
+
+
+def _list(look: Look, raw: Raw) -> Item | None:
+    if raw.get("IsDefault"):
+        return None  # comes and goes with its VPC
+    subnets = sorted(a.get("SubnetId", "") for a in raw.get("Associations", ()))
+    return look.item(
+        "ec2:network-acl",
+        raw["NetworkAclId"],
+        tags=raw.get("Tags", ()),
+        inside=look.refs("ec2:vpc", [raw.get("VpcId")]),
+        used_by=look.refs("ec2:subnet", subnets),
+    )
+
+
+def _delete_list(look: Look, item: Item) -> str | None:
+    look.call("ec2", "delete_network_acl", NetworkAclId=item.ref.id)
     return None
 
 
 def _endpoint(look: Look, raw: Raw) -> Item | None:
     if str(raw.get("State", "")).lower() == "deleted":
         return None
-    tags = {t["Key"]: t["Value"] for t in raw.get("Tags", ())}
+    tags = tag_map(raw.get("Tags", ()))
+    guarded = tags.get("GuardDutyManaged") == "true"
     return look.item(
         "ec2:vpc-endpoint",
         raw["VpcEndpointId"],
@@ -89,24 +142,97 @@ def _endpoint(look: Look, raw: Raw) -> Item | None:
             "service": raw.get("ServiceName"),
             "state": raw.get("State"),
             "kind": raw.get("VpcEndpointType"),
-            "managed-by": "GuardDuty" if tags.get("GuardDutyManaged") == "true" else "",
+            SERVICE_MADE: flag(guarded and "guardduty-data" in raw.get("ServiceName", "")),
         },
     )
 
 
 def _delete_endpoint(look: Look, item: Item) -> str | None:
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - slow to load
+
     answer = look.call("ec2", "delete_vpc_endpoints", VpcEndpointIds=[item.ref.id])
     for failure in answer.get("Unsuccessful", ()):
-        error = failure.get("Error", {})
-        if not str(error.get("Code", "")).endswith("NotFound"):
-            return f"{error.get('Code')}: {error.get('Message')}"
+        raise ClientError({"Error": failure.get("Error", {})}, "DeleteVpcEndpoints")
+    return None
+
+
+def _connection(look: Look, raw: Raw) -> Item | None:
+    if raw.get("Status", {}).get("Code") in _OVER:
+        return None
+    return look.item(
+        "ec2:vpc-peering-connection",
+        raw["VpcPeeringConnectionId"],
+        tags=raw.get("Tags", ()),
+        inside=_ends(look, raw),
+        facts={"state": raw.get("Status", {}).get("Code")},
+    )
+
+
+def _ends(look: Look, raw: Raw) -> tuple[Ref, ...]:
+    """Return the VPCs of this account and region that a connection joins."""
+    ends = [raw.get(key, {}) for key in ("RequesterVpcInfo", "AccepterVpcInfo")]
+    here = [
+        end.get("VpcId")
+        for end in ends
+        if end.get("OwnerId") in (None, look.account) and end.get("Region") in (None, look.region)
+    ]
+    return look.refs("ec2:vpc", here)
+
+
+def _delete_connection(look: Look, item: Item) -> str | None:
+    look.call("ec2", "delete_vpc_peering_connection", VpcPeeringConnectionId=item.ref.id)
+    return None
+
+
+def _exit(look: Look, raw: Raw) -> Item:
+    return look.item(
+        "ec2:egress-only-gateway",
+        raw["EgressOnlyInternetGatewayId"],
+        tags=raw.get("Tags", ()),
+        inside=look.refs("ec2:vpc", [a.get("VpcId") for a in raw.get("Attachments", ())]),
+    )
+
+
+def _delete_exit(look: Look, item: Item) -> str | None:
+    look.call("ec2", "delete_egress_only_internet_gateway", EgressOnlyInternetGatewayId=item.ref.id)
     return None
 
 
 _VPCS = Listing("describe_vpcs", "Vpcs", 1000, _vpc, "vpc-id")
 _SUBNETS = Listing("describe_subnets", "Subnets", 1000, _subnet, "subnet-id")
 _TABLES = Listing("describe_route_tables", "RouteTables", 100, _table, "route-table-id")
+_LISTS = Listing("describe_network_acls", "NetworkAcls", 1000, _list, "network-acl-id")
 _ENDPOINTS = Listing("describe_vpc_endpoints", "VpcEndpoints", 1000, _endpoint, "vpc-endpoint-id")
+_CONNECTIONS = Listing(
+    "describe_vpc_peering_connections",
+    "VpcPeeringConnections",
+    1000,
+    _connection,
+    "vpc-peering-connection-id",
+)
+_EXITS = Listing(
+    "describe_egress_only_internet_gateways", "EgressOnlyInternetGateways", 255, _exit, ""
+)
+
+_IN_SUBNETS = (
+    "ec2:instance",
+    "ec2:nat-gateway",
+    "ec2:network-interface",
+    "ec2:vpc-endpoint",
+    "eks:cluster",
+    "elb:load-balancer",
+    "elbv2:load-balancer",
+)
+_IN_VPCS = (
+    *_IN_SUBNETS,
+    "ec2:egress-only-gateway",
+    "ec2:internet-gateway",
+    "ec2:network-acl",
+    "ec2:route-table",
+    "ec2:security-group",
+    "ec2:subnet",
+    "ec2:vpc-peering-connection",
+)
 
 HANDLERS = (
     Handler(
@@ -115,17 +241,30 @@ HANDLERS = (
             "VPC endpoint",
             36,
             usd_per_month=lambda i: 0.0 if i.facts.get("kind") == "Gateway" else 7.3,
-            proofs=VPC_PROOFS,
+            proofs=MADE_PROOFS,
         ),
         _ENDPOINTS.find,
         _delete_endpoint,
         _ENDPOINTS.read,
     ),
     Handler(
-        Kind("ec2:subnet", "Subnet", 70, proofs=VPC_PROOFS),
+        Kind("ec2:vpc-peering-connection", "VPC peering connection", 40, proofs=VPC_PROOFS),
+        _in_vpcs(_CONNECTIONS),
+        _delete_connection,
+        _CONNECTIONS.read,
+        codes={"InvalidStateTransition": "gone"},
+    ),
+    Handler(
+        Kind("ec2:subnet", "Subnet", 70, proofs=VPC_PROOFS, held_by=_IN_SUBNETS),
         _SUBNETS.find,
         _delete_subnet,
         _SUBNETS.read,
+    ),
+    Handler(
+        Kind("ec2:network-acl", "Network access list", 71, proofs=VPC_PROOFS),
+        _in_vpcs(_LISTS),
+        _delete_list,
+        _LISTS.read,
     ),
     Handler(
         Kind("ec2:route-table", "Route table", 72, proofs=VPC_PROOFS),
@@ -134,8 +273,14 @@ HANDLERS = (
         _TABLES.read,
     ),
     Handler(
-        Kind("ec2:vpc", "VPC", 76, proofs=("T1 our tags",)),
-        _VPCS.find,
+        Kind("ec2:egress-only-gateway", "Egress-only internet gateway", 74, proofs=VPC_PROOFS),
+        _in_vpcs(_EXITS),
+        _delete_exit,
+        lambda look, _ids: _EXITS.find(look),  # there is no filter for them
+    ),
+    Handler(
+        Kind("ec2:vpc", "VPC", 76, proofs=("T1 our tags",), held_by=_IN_VPCS),
+        _find_vpcs,
         _delete_vpc,
         _VPCS.read,
     ),

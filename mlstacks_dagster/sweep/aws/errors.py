@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-from mlstacks_dagster.errors import MlstacksError
+from mlstacks_dagster.errors import MlstacksError, TransientCommandError
 from mlstacks_dagster.sweep.aws_session import error_code
 
 __all__ = ["Meaning", "meaning"]
@@ -61,10 +61,8 @@ _BUSY = frozenset(
         "InvalidDBSubnetGroupStateFault",
         "InvalidIPAddress.InUse",
         "InvalidNetworkInterface.InUse",
-        "InvalidParameterValue",
         "InvalidSnapshot.InUse",
         "OperationAbortedException",
-        "PriorRequestNotComplete",
         "RepositoryNotEmptyException",
         "ResourceInUse",
         "ResourceInUseException",
@@ -100,6 +98,8 @@ def meaning(error: Exception, special: Mapping[str, Meaning] | None = None) -> M
     """Say what ``error`` means; ``special`` are a type's own codes, which win."""
     from botocore import exceptions as aws  # noqa: PLC0415 - slow to load
 
+    if isinstance(error, TransientCommandError):
+        return "passing"
     if isinstance(error, MlstacksError):
         return "refused"
     if isinstance(error, (aws.HTTPClientError, aws.ConnectionError)):

@@ -106,8 +106,11 @@ class Look:
 
     def cluster_names(self) -> tuple[str, ...]:
         """Return the names of the region's EKS clusters, in whatever state; asked once."""
-        return self.once(
-            "clusters", lambda: tuple(map(str, self.pages("eks", "list_clusters", "clusters", 100)))
+        return tuple(
+            self.once(
+                "eks:names",
+                lambda: [str(n) for n in self.pages("eks", "list_clusters", "clusters", 100)],
+            )
         )
 
     def index(self) -> Mapping[str, dict[str, str]]:
