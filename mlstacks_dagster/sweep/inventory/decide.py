@@ -17,6 +17,7 @@ from mlstacks_dagster.sweep.inventory.claims import (
     cluster_state,
     make_context,
 )
+from mlstacks_dagster.sweep.inventory.data import RETAINED, data_classes, is_data
 from mlstacks_dagster.sweep.inventory.handlers import Kind
 from mlstacks_dagster.sweep.inventory.model import Item, Ref, Snapshot
 from mlstacks_dagster.sweep.inventory.times import duration, moment
@@ -31,7 +32,6 @@ from mlstacks_dagster.sweep.inventory.verdict import (
 __all__ = ["decide", "decide_all", "is_data", "item_key", "liveness"]
 
 PROTECT = "mlstacks-protect"
-DATA = "mlstacks-data"
 _CLUSTER_PARTS = frozenset({"addon", "cluster", "fargate-profile", "node-pool", "nodegroup"})
 
 
@@ -156,12 +156,6 @@ def liveness(
     return _running(item, stack, knowledge, context, proof)
 
 
-def is_data(item: Item, kinds: Mapping[str, Kind]) -> bool:
-    """Tell whether an item holds users' data; a type that isn't known does."""
-    kind = kinds.get(item.ref.type)
-    return kind is None or kind.data or (item.tags or {}).get(DATA) in ("retain", "snapshot")
-
-
 def item_key(ref: Ref) -> str:
     """Return a reference as one text: ``type|region|id``."""
     return f"{ref.type}|{ref.region}|{ref.id}"
@@ -219,7 +213,8 @@ def _rule_container(case: _Case) -> Verdict | None:
     if case.claim.proof != "T3":
         return None
     kind = case.context.kinds.get(case.item.ref.type)
-    if kind is None or not kind.structural:
+    service_made = case.item.facts.get("service-made") == "true"
+    if kind is None or not (kind.structural or service_made):
         reason = "it is inside something of ours, but may have been put there by people"
         return case.verdict("report", reason)
     containers = [case.context.items[ref] for ref in case.item.inside]
@@ -264,11 +259,15 @@ def _rule_age(case: _Case) -> Verdict | None:
 def _rule_data(case: _Case) -> Verdict | None:
     if not case.data:
         return None
-    if (case.item.tags or {}).get(DATA) in ("retain", "snapshot"):
+    said = data_classes(case.item, case.claim.stack_id, case.knowledge, case.context)
+    if said & RETAINED:
         return case.verdict("keep", "it holds data that its stack says to retain", "data")
-    if not case.policy.include_data:
-        return case.verdict("keep", "it may hold data, which is kept unless asked for", "data")
-    return None
+    if case.policy.include_data:
+        return None
+    if said == {"delete"} and case.item.ref.type in case.context.kinds:
+        case.evidence.append("its stack says that its data goes with it")
+        return None
+    return case.verdict("keep", "it may hold data, which is kept unless asked for", "data")
 
 
 _RULES: tuple[Callable[[_Case], Verdict | None], ...] = (

@@ -83,6 +83,7 @@ def make_item(rng: random.Random, number: int, others: list[Item]) -> tuple[Item
     if rng.random() < 0.1:
         tags = None
         truth.reasons_to_stay.add("unreadable")
+    say_of_data(rng, tags, truth)
     created = rng.choice((NOW - 9_000, NOW - 9_000, None, NOW - 10, NOW + 60))
     if created is not None and created > NOW - GRACE:
         truth.reasons_to_stay.add("young or skewed")
@@ -99,6 +100,17 @@ def make_item(rng: random.Random, number: int, others: list[Item]) -> tuple[Item
         ref=ref, tags=tags, created=created, clusters=clusters, used_by=used_by, inside=inside
     )
     return item, truth
+
+
+def say_of_data(rng: random.Random, tags: dict[str, str] | None, truth: Truth) -> None:
+    if tags and rng.random() < 0.3:
+        tags["mlstacks-data"] = rng.choice(("delete", "delete", "retain", "snapshot", "none"))
+        if tags["mlstacks-data"] in ("retain", "snapshot"):
+            truth.reasons_to_stay.add("retained")
+
+
+def data_class(item: Item) -> str:
+    return (item.tags or {}).get("mlstacks-data", "")
 
 
 def check_world(seed: int) -> int:
@@ -137,6 +149,7 @@ def check_world(seed: int) -> int:
     for ref in going:
         item, truth = by_ref[ref], truths[ref]
         assert truth.ours, f"world {seed}: {ref} is not ours"
+        inside = [by_ref[other] for other in item.inside]
         owner, place = truth, item
         while owner.owner == "container":
             place = by_ref[place.inside[0]]
@@ -146,7 +159,9 @@ def check_world(seed: int) -> int:
         assert not truth.reasons_to_stay, f"world {seed}: {ref}: {truth.reasons_to_stay}"
         assert not known[DEAD].busy, f"world {seed}: {ref} is being worked on"
         assert item.ref.id not in held, f"world {seed}: {ref} is in a state"
-        assert policy.include_data or not KINDS[item.ref.type].data, f"world {seed}: data {ref}"
+        says = {data_class(i) for i in ([item] if data_class(item) else inside)}
+        may = policy.include_data or not KINDS[item.ref.type].data or says == {"delete"}
+        assert may, f"world {seed}: data {ref}"
         runs = {name for name, state in clusters.items() if state is not False}
         assert not runs or item.ref.type == "eks:cluster", f"world {seed}: {ref}, {runs} may run"
         assert None not in clusters.values(), f"world {seed}: {ref}, a cluster isn't known"
