@@ -213,8 +213,7 @@ def _rule_container(case: _Case) -> Verdict | None:
     if case.claim.proof != "T3":
         return None
     kind = case.context.kinds.get(case.item.ref.type)
-    service_made = case.item.facts.get("service-made") == "true"
-    if kind is None or not (kind.structural or service_made):
+    if kind is None or not kind.structural:
         reason = "it is inside something of ours, but may have been put there by people"
         return case.verdict("report", reason)
     containers = [case.context.items[ref] for ref in case.item.inside]
