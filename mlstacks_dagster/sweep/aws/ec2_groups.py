@@ -8,10 +8,9 @@ from typing import Any
 
 from mlstacks_dagster.sweep.aws.ec2_listing import (
     MADE_PROOFS,
-    SERVICE_MADE,
     Listing,
     by,
-    flag,
+    in_vpc,
 )
 from mlstacks_dagster.sweep.aws.look import Handler, Look, Raw, batches
 from mlstacks_dagster.sweep.inventory.handlers import Kind
@@ -65,18 +64,19 @@ def _items(look: Look, groups: Iterable[Raw], users: Mapping[str, set[str]]) -> 
         name = raw["GroupName"]
         if name == "default":
             continue  # comes and goes with its VPC
+        place = in_vpc(look, raw, name == f"{_GUARDDUTY}{raw.get('VpcId')}")
         yield look.item(
             "ec2:security-group",
             raw["GroupId"],
             name=name,
             tags=raw.get("Tags", ()),
-            inside=look.refs("ec2:vpc", [raw.get("VpcId")]),
-            uses=look.refs("ec2:security-group", sorted(_named(look, raw))),
+            inside=place["inside"],
+            uses=(
+                *place["uses"],
+                *look.refs("ec2:security-group", sorted(_named(look, raw))),
+            ),
             used_by=look.refs("ec2:security-group", sorted(users.get(raw["GroupId"], ()))),
-            facts={
-                "description": raw.get("Description"),
-                SERVICE_MADE: flag(name == f"{_GUARDDUTY}{raw.get('VpcId')}"),
-            },
+            facts={"description": raw.get("Description")},
         )
 
 
@@ -136,6 +136,7 @@ HANDLERS = (
             "Security group",
             55,
             proofs=MADE_PROOFS,
+            structural=True,
             held_by=(
                 "ec2:instance",
                 "ec2:network-interface",

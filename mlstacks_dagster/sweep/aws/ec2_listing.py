@@ -8,7 +8,7 @@ from typing import Any
 
 from mlstacks_dagster.sweep.aws.look import Look, Raw, batches
 from mlstacks_dagster.sweep.aws.names import CLUSTER_TAG_KEYS
-from mlstacks_dagster.sweep.inventory.model import Item
+from mlstacks_dagster.sweep.inventory.model import Item, Ref
 from mlstacks_dagster.sweep.marks import INSTALL
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Listing",
     "by",
     "flag",
+    "in_vpc",
     "marked_only",
 ]
 
@@ -27,13 +28,20 @@ TAG_PROOFS = ("T1 our tags", "T2 tag of a cluster of ours")
 VPC_PROOFS = (*TAG_PROOFS, "inside a VPC of ours (only reported)")
 MADE_PROOFS = (*TAG_PROOFS, "T3 made by an AWS service or controller inside a VPC of ours")
 
-SERVICE_MADE = "service-made"
-"""The fact of what nobody makes by hand: inside of something of ours it is ours."""
-
 
 def flag(value: object) -> str:
     """Return a fact's text for yes; no is left out."""
     return "true" if value else ""
+
+
+def in_vpc(look: Look, raw: Raw, made: object) -> dict[str, tuple[Ref, ...]]:
+    """Return how a thing of a structural type is tied to its VPC.
+
+    What a service or controller ``made`` is inside of it, which proves whose it is. What people
+    may have made only uses it: that proves nothing, but the VPC can't go before it.
+    """
+    vpc = look.refs("ec2:vpc", [raw.get("VpcId")])
+    return {"inside": vpc, "uses": ()} if made else {"inside": (), "uses": vpc}
 
 
 def marked_only() -> list[dict[str, Any]]:

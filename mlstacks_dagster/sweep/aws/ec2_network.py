@@ -6,11 +6,11 @@ import re
 
 from mlstacks_dagster.sweep.aws.ec2_listing import (
     MADE_PROOFS,
-    SERVICE_MADE,
     TAG_PROOFS,
     VPC_PROOFS,
     Listing,
     flag,
+    in_vpc,
 )
 from mlstacks_dagster.sweep.aws.look import Handler, Look, Raw
 from mlstacks_dagster.sweep.aws.names import epoch, tag_map
@@ -36,13 +36,15 @@ def _interface(look: Look, raw: Raw) -> Item:
     tags = tag_map(raw.get("TagSet", ()))
     description = raw.get("Description", "")
     managed = raw.get("RequesterManaged")
+    place = in_vpc(look, raw, managed or _MADE.match(description))
     return look.item(
         "ec2:network-interface",
         raw["NetworkInterfaceId"],
         tags=tags,
         created=_time(tags.get(_CNI_CREATED)),
-        inside=look.refs("ec2:vpc", [raw.get("VpcId")]),
+        inside=place["inside"],
         uses=(
+            *place["uses"],
             *look.refs("ec2:subnet", [raw.get("SubnetId")]),
             *look.refs("ec2:security-group", [g["GroupId"] for g in raw.get("Groups", ())]),
         ),
@@ -54,7 +56,6 @@ def _interface(look: Look, raw: Raw) -> Item:
             "managed": flag(managed),
             "requester": raw.get("RequesterId"),
             "kind": raw.get("InterfaceType"),
-            SERVICE_MADE: flag(managed or _MADE.match(description)),
         },
     )
 
@@ -188,7 +189,7 @@ HANDLERS = (
         _NATS.read,
     ),
     Handler(
-        Kind("ec2:network-interface", "Network interface", 50, proofs=MADE_PROOFS),
+        Kind("ec2:network-interface", "Network interface", 50, proofs=MADE_PROOFS, structural=True),
         _INTERFACES.find,
         _delete_interface,
         _INTERFACES.read,

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 
 from mlstacks_dagster.sweep.aws.ec2_listing import (
     MADE_PROOFS,
-    SERVICE_MADE,
     VPC_PROOFS,
     Listing,
     flag,
+    in_vpc,
 )
 from mlstacks_dagster.sweep.aws.look import Handler, Look, Raw
 from mlstacks_dagster.sweep.aws.names import epoch, tag_map
@@ -128,13 +128,15 @@ def _endpoint(look: Look, raw: Raw) -> Item | None:
         return None
     tags = tag_map(raw.get("Tags", ()))
     guarded = tags.get("GuardDutyManaged") == "true"
+    place = in_vpc(look, raw, guarded and "guardduty-data" in raw.get("ServiceName", ""))
     return look.item(
         "ec2:vpc-endpoint",
         raw["VpcEndpointId"],
         tags=tags,
         created=epoch(raw.get("CreationTimestamp")),
-        inside=look.refs("ec2:vpc", [raw.get("VpcId")]),
+        inside=place["inside"],
         uses=(
+            *place["uses"],
             *look.refs("ec2:subnet", raw.get("SubnetIds", ())),
             *look.refs("ec2:security-group", [g["GroupId"] for g in raw.get("Groups", ())]),
         ),
@@ -142,7 +144,6 @@ def _endpoint(look: Look, raw: Raw) -> Item | None:
             "service": raw.get("ServiceName"),
             "state": raw.get("State"),
             "kind": raw.get("VpcEndpointType"),
-            SERVICE_MADE: flag(guarded and "guardduty-data" in raw.get("ServiceName", "")),
         },
     )
 
@@ -242,6 +243,7 @@ HANDLERS = (
             36,
             usd_per_month=lambda i: 0.0 if i.facts.get("kind") == "Gateway" else 7.3,
             proofs=MADE_PROOFS,
+            structural=True,
         ),
         _ENDPOINTS.find,
         _delete_endpoint,
