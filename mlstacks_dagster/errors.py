@@ -19,6 +19,7 @@
     ├── StateError                   a Terraform state that can't be read
     ├── MarksError                   a planned resource lacks the ownership marks
     ├── LedgerError                  the ledger can't be opened or is newer than this program
+    ├── LeftoversError               something of a destroyed stack is left, or can't be ruled out
     └── SandboxError                 an emulator didn't start or has no provider
 """
 
@@ -35,6 +36,7 @@ __all__ = [
     "CommandTimeoutError",
     "InputError",
     "LedgerError",
+    "LeftoversError",
     "MarksError",
     "MlstacksError",
     "NotOwnedError",
@@ -161,6 +163,17 @@ class MarksError(MlstacksError):
 
 class LedgerError(MlstacksError):
     """The ledger can't be opened, or a newer program has written it."""
+
+
+class LeftoversError(MlstacksError):
+    """Something of a destroyed stack is left, or can't be ruled out.
+
+    ``table`` lists it in Markdown.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "", table: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.table = table
 
 
 class SandboxError(MlstacksError):

@@ -13,6 +13,8 @@ Every setting is an environment variable ``MLSTACKS_*``; the table is ``docs/set
 ``MLSTACKS_HELM``          the helm program; default: PATH, then what ``tools install`` fetched
 ``MLSTACKS_CHART_MIRROR``  folder with the charts that are otherwise fetched
 ``MLSTACKS_SANDBOX``       ``1``: stacks that are not deployed yet go to the sandbox
+``MLSTACKS_SWEEP_ACCOUNTS`` accounts that sweeps list, separated by commas: ``aws``,
+                           ``aws:PROFILE``, ``gcp:PROJECT``; default: what the stacks have used
 ``MLSTACKS_EXTRA_REGIONS`` cloud regions newer than this release, separated by commas
 ``MLSTACKS_LOCK_TIMEOUT``  seconds to wait for another run on the same stack; default 3600
 ========================== ======================================================================
@@ -59,6 +61,7 @@ class Settings:
     helm: Path | None = None
     chart_mirror: Path | None = None
     sandbox: bool = False
+    sweep_accounts: tuple[str, ...] = ()
     extra_regions: tuple[str, ...] = ()
     lock_timeout: float = _DEFAULT_LOCK_TIMEOUT_SECONDS
 
@@ -86,9 +89,8 @@ class Settings:
             helm=_path(env, "MLSTACKS_HELM"),
             chart_mirror=_path(env, "MLSTACKS_CHART_MIRROR"),
             sandbox=_flag(env, "MLSTACKS_SANDBOX"),
-            extra_regions=tuple(
-                r.strip() for r in env.get("MLSTACKS_EXTRA_REGIONS", "").split(",") if r.strip()
-            ),
+            sweep_accounts=_list(env, "MLSTACKS_SWEEP_ACCOUNTS"),
+            extra_regions=_list(env, "MLSTACKS_EXTRA_REGIONS"),
             lock_timeout=_seconds(env, "MLSTACKS_LOCK_TIMEOUT", _DEFAULT_LOCK_TIMEOUT_SECONDS),
         )
 
@@ -152,6 +154,10 @@ def _stacks_dir(env: Mapping[str, str]) -> Path:
 def _path(env: Mapping[str, str], name: str) -> Path | None:
     value = env.get(name)
     return Path(value).expanduser().absolute() if value else None
+
+
+def _list(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in env.get(name, "").split(",") if part.strip())
 
 
 def _flag(env: Mapping[str, str], name: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -74,13 +74,16 @@ def run_and_report(request: LaunchRequest, settings: Settings, *, as_json: bool)
                     name: {"outcome": unit.outcome, "error": unit.error}
                     for name, unit in result.units.items()
                 },
+                **_verification(result),
             }
         )
     else:
-        print_table(
-            ("UNIT", "RESULT"), [(name, unit.outcome) for name, unit in result.units.items()]
-        )
-    for name, unit in result.units.items():
+        rows = [(name, unit.outcome) for name, unit in result.units.items()]
+        if result.verified:
+            rows.append(("(nothing left)", result.verified.outcome))
+        print_table(("UNIT", "RESULT"), rows)
+    parts = {**result.units, **({"verification": result.verified} if result.verified else {})}
+    for name, unit in parts.items():
         if unit.error:
             click.echo(f"\n{name}: {unit.error}", err=True)
     if result.error:
@@ -88,6 +91,12 @@ def run_and_report(request: LaunchRequest, settings: Settings, *, as_json: bool)
     if not result.success:
         word = "cancelled" if result.cancelled else "failed"
         click.echo(f"\nrun {result.run_id} {word}; run the same command again to go on", err=True)
-        codes = {unit.exit_code for unit in result.units.values() if unit.outcome == "failed"}
+        codes = {unit.exit_code for unit in parts.values() if unit.outcome == "failed"}
         sys.exit(3 if codes == {3} and not result.cancelled else 1)
     return result
+
+
+def _verification(result: LaunchResult) -> dict[str, Any]:
+    if result.verified is None:
+        return {}
+    return {"verified": {"outcome": result.verified.outcome, "error": result.verified.error}}

@@ -13,10 +13,18 @@ from mlstacks_dagster.defs.assets import deploy_asset
 from mlstacks_dagster.defs.checks import unit_checks
 from mlstacks_dagster.defs.cleanup import Teardown, cleanup_asset
 from mlstacks_dagster.defs.executor import stack_executor
+from mlstacks_dagster.defs.late import late_sensor
 from mlstacks_dagster.defs.schedules import drift_schedule
 from mlstacks_dagster.defs.sensors import TeardownSensors
 from mlstacks_dagster.defs.site import Site
+from mlstacks_dagster.defs.sweeps import (
+    SweepApproval,
+    sweep_assets,
+    sweep_jobs,
+    sweep_schedules,
+)
 from mlstacks_dagster.defs.teardown_runs import cleanup_keys
+from mlstacks_dagster.defs.verified import verified_asset
 from mlstacks_dagster.lifecycle.models import StackEntry, StackSnapshot
 
 if TYPE_CHECKING:
@@ -27,7 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["build_defs"]
 
 
-_ALL = (names.DEPLOY_JOB, names.TEARDOWN_JOB, names.DRIFT_JOB)
+_SWEEPS = frozenset({names.SWEEP_JOB, names.SWEEP_DELETE_JOB, names.VERIFY_JOB})
+_ALL = (names.DEPLOY_JOB, names.TEARDOWN_JOB, names.DRIFT_JOB, *_SWEEPS)
 
 
 def build_defs(
@@ -44,16 +53,26 @@ def build_defs(
     units = [(e, u) for e in snapshot.stacks if e.plan for u in e.plan.units]
     deploys = [deploy_asset(entry, unit, site) for entry, unit in units if _ALL[0] in actions]
     cleanups = [cleanup_asset(entry, unit, site) for entry, unit in units if _ALL[1] in actions]
+    cleanups += [
+        verified_asset(entry, site)
+        for entry in snapshot.stacks
+        if entry.plan and entry.plan.units and _ALL[1] in actions
+    ]
     checks = [unit_checks(entry, unit, site) for entry, unit in units if _ALL[2] in actions]
-    jobs = {job.name: job for job in _jobs(units) if job.name in actions}
+    sweeps = sweep_assets(snapshot.accounts, site) if _SWEEPS & set(actions) else []
+    found = [*_jobs(units), *sweep_jobs(sweeps)]
+    jobs = {job.name: job for job in found if job.name in actions}
     whole = set(actions) == set(_ALL)
     return dg.Definitions(
-        assets=[*deploys, *cleanups, *_invalid(snapshot.stacks)],
+        assets=[*deploys, *cleanups, *sweeps, *_invalid(snapshot.stacks)],
         asset_checks=checks,
         jobs=list(jobs.values()),
         sensors=_sensors(snapshot, site, jobs, cleanups) if whole else [],
-        schedules=_schedules(site, jobs, checks) if whole else [],
-        resources={"teardown": Teardown.configure_at_launch()},
+        schedules=_schedules(site, jobs, checks, snapshot.accounts) if whole else [],
+        resources={
+            "teardown": Teardown.configure_at_launch(),
+            "sweep_approval": SweepApproval.configure_at_launch(),
+        },
         executor=stack_executor(snapshot, site),
     )
 
@@ -62,6 +81,7 @@ def _jobs(units: list[tuple[StackEntry, PlannedUnit]]) -> list[UnresolvedAssetJo
     """Return one job an action for all stacks: 200 stacks must load fast."""
     deploy = [names.deploy_key(e.name, u.name) for e, u in units]
     cleanup = [names.cleanup_key(e.name, u.name) for e, u in units]
+    cleanup += [names.cleanup_key(name, names.VERIFIED) for name in {e.name for e, _ in units}]
     if not units:
         return []
     return [
@@ -79,7 +99,7 @@ def _jobs(units: list[tuple[StackEntry, PlannedUnit]]) -> list[UnresolvedAssetJo
         ),
         dg.define_asset_job(
             names.DRIFT_JOB,
-            selection=dg.AssetSelection.all_asset_checks(),
+            selection=dg.AssetSelection.checks_for_assets(*deploy),
             description="Compares the units with the cloud.",
             run_tags={"mlstacks/action": names.DRIFT_JOB},
         ),
@@ -92,20 +112,23 @@ def _sensors(
     jobs: dict[str, UnresolvedAssetJobDefinition],
     cleanups: list[dg.AssetsDefinition],
 ) -> list[dg.SensorDefinition]:
-    job = jobs.get(names.TEARDOWN_JOB)
-    return TeardownSensors(snapshot, site, job, cleanup_keys(cleanups)).all()
+    job, again = jobs.get(names.TEARDOWN_JOB), jobs.get(names.VERIFY_JOB)
+    teardowns = TeardownSensors(snapshot, site, job, cleanup_keys(cleanups)).all()
+    return [*teardowns, *([late_sensor(again, site)] if again else [])]
 
 
 def _schedules(
     site: Site,
     jobs: dict[str, UnresolvedAssetJobDefinition],
     checks: list[dg.AssetChecksDefinition],
+    accounts: tuple[str, ...],
 ) -> list[dg.ScheduleDefinition]:
     keys: dict[str, list[dg.AssetCheckKey]] = {}
     for key in (key for check in checks for key in check.check_keys):
         keys.setdefault(key.asset_key.path[0], []).append(key)
     job = jobs.get(names.DRIFT_JOB)
-    return [drift_schedule(job, keys, site)] if job else []
+    drift = [drift_schedule(job, keys, site)] if job else []
+    return [*drift, *sweep_schedules(list(jobs.values()), accounts)]
 
 
 def _invalid(stacks: Iterable[StackEntry]) -> list[dg.AssetSpec]:

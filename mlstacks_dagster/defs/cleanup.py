@@ -11,7 +11,7 @@ from mlstacks_dagster.defs.site import Site
 from mlstacks_dagster.defs.steps import StepReporter, dagster_errors, resource_table, unit_job
 from mlstacks_dagster.lifecycle.models import DestroyOutcome, StackEntry
 
-__all__ = ["Teardown", "cleanup_asset"]
+__all__ = ["Teardown", "cleanup_asset", "is_confirmed"]
 
 
 class Teardown(dg.ConfigurableResource[Any]):
@@ -51,7 +51,7 @@ def cleanup_asset(entry: StackEntry, unit: PlannedUnit, site: Site) -> dg.Assets
         pool=names.pool(stack),
     )
     def destroy(context: dg.AssetExecutionContext, teardown: Teardown):  # type: ignore[no-untyped-def]  # dagster infers it
-        if not _confirmed(context, teardown, stack):
+        if not is_confirmed(context, teardown, stack):
             return
         with dagster_errors(context, site):
             job = unit_job(context, entry, unit.name, site)
@@ -62,7 +62,7 @@ def cleanup_asset(entry: StackEntry, unit: PlannedUnit, site: Site) -> dg.Assets
     return destroy
 
 
-def _confirmed(context: dg.AssetExecutionContext, teardown: Teardown, stack: str) -> bool:
+def is_confirmed(context: dg.AssetExecutionContext, teardown: Teardown, stack: str) -> bool:
     """Return whether this stack is to be destroyed; raises Failure when none of the run is."""
     if teardown.confirm == stack:
         return True

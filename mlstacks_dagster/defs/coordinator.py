@@ -48,6 +48,7 @@ class StackRunCoordinator(QueuedRunCoordinator):
 def _tags(run: DagsterRun) -> dict[str, str]:
     """Return what the UI's run list shows: the run's stacks, and what it does with them."""
     keys = set(run.asset_selection or ()) | {c.asset_key for c in run.asset_check_selection or ()}
+    keys = {key for key in keys if not names.is_sweep(key)}
     stacks = names.stacks_of(keys) or {names.confirmed_stack(run.run_config)} - {""}
     tags = {TAG_STACK: ",".join(sorted(stacks))} if stacks else {}
     if TAG_ACTION not in run.tags and (action := _action(run)):

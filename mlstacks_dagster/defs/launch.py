@@ -60,13 +60,17 @@ class LaunchRequest:
 
 @dataclass(frozen=True)
 class LaunchResult:
-    """How a run ended; ``units`` is keyed by unit, ``error`` is what no unit can be blamed for."""
+    """How a run ended; ``units`` is keyed by unit, ``error`` is what no unit can be blamed for.
+
+    ``verified`` tells of the teardown's verification; None when it wasn't part of the run.
+    """
 
     run_id: str
     success: bool
     cancelled: bool
     units: Mapping[str, UnitResult] = field(default_factory=dict)
     error: str = ""
+    verified: UnitResult | None = None
 
 
 def launch(
@@ -97,12 +101,16 @@ def launch(
         progress = settings.runs_dir / f"{run_id}.progress.jsonl"
         stack.enter_context(_follow(progress, on_progress, on_log))
         run = _execute(instance, request, units, run_id, pin)
+        asked = (*units, names.VERIFIED) if _is_whole_teardown(request) else units
+        results = unit_results(instance, run_id, request.entry.name, asked, _JOBS[request.kind])
+        verified = results.pop(names.VERIFIED, None)
         return LaunchResult(
             run_id=run_id,
             success=run.status == dg.DagsterRunStatus.SUCCESS,
             cancelled=run.status == dg.DagsterRunStatus.CANCELED,
-            units=unit_results(instance, run_id, request.entry.name, units, _JOBS[request.kind]),
+            units=results,
             error=run_error(instance, run_id),
+            verified=verified,
         )
 
 
@@ -178,7 +186,13 @@ def _selection(
         keys = (names.deploy_key(stack, unit) for unit in units)
         return None, frozenset(dg.AssetCheckKey(key, DRIFT) for key in keys)
     key = names.deploy_key if request.kind == "deploy" else names.cleanup_key
-    return frozenset(key(stack, unit) for unit in units), frozenset()
+    last = (names.VERIFIED,) if _is_whole_teardown(request) else ()
+    return frozenset(key(stack, unit) for unit in (*units, *last)), frozenset()
+
+
+def _is_whole_teardown(request: LaunchRequest) -> bool:
+    """Tell whether the run destroys the whole stack, so that its end can be verified."""
+    return request.kind == "destroy" and request.units is None
 
 
 def _run_config(request: LaunchRequest) -> dict[str, Any]:

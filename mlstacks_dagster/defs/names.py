@@ -19,7 +19,12 @@ __all__ = [
     "DRIFT_JOB",
     "INVALID_GROUP",
     "LOCATION",
+    "SWEEP_DELETE_JOB",
+    "SWEEP_GROUP",
+    "SWEEP_JOB",
     "TEARDOWN_JOB",
+    "VERIFIED",
+    "VERIFY_JOB",
     "cleanup_group",
     "cleanup_key",
     "confirmed_stack",
@@ -27,9 +32,11 @@ __all__ = [
     "group",
     "invalid_key",
     "is_cleanup",
+    "is_sweep",
     "op_name",
     "pool",
     "stacks_of",
+    "sweep_key",
     "unit_of_op",
 ]
 
@@ -37,8 +44,13 @@ LOCATION = "mlstacks_dagster"
 DEPLOY_JOB = "deploy"
 TEARDOWN_JOB = "teardown"
 DRIFT_JOB = "drift"
+SWEEP_JOB = "sweep"
+SWEEP_DELETE_JOB = "sweep_delete"
+VERIFY_JOB = "verify_teardown"
 ASSET_JOB = "__ASSET_JOB"
 INVALID_GROUP = "invalid_stacks"
+SWEEP_GROUP = "account_sweeps"
+VERIFIED = "verified"
 
 _CLEANUP = "cleanup"
 _HASH_LENGTH = 6
@@ -85,6 +97,16 @@ def deploy_key(stack: str, unit: str) -> dg.AssetKey:
 def cleanup_key(stack: str, unit: str) -> dg.AssetKey:
     """Return the key of a unit's cleanup asset."""
     return dg.AssetKey([_CLEANUP, stack, unit])
+
+
+def sweep_key(name: str) -> dg.AssetKey:
+    """Return the key of an asset that is about accounts, not about one stack."""
+    return dg.AssetKey([SWEEP_GROUP, name])
+
+
+def is_sweep(key: dg.AssetKey) -> bool:
+    """Tell whether ``key`` is of :func:`sweep_key`."""
+    return key.path[0] == SWEEP_GROUP
 
 
 def invalid_key(name: str) -> dg.AssetKey:

@@ -60,7 +60,8 @@ class PinnedRun(BaseModel):
         for name in ("home", "stacks_dir", "terraform", "helm", "chart_mirror"):
             values[name] = Path(values[name]) if values[name] else None
         values["catalog_path"] = tuple(Path(p) for p in values["catalog_path"])
-        values["extra_regions"] = tuple(values["extra_regions"])
+        for name in ("extra_regions", "sweep_accounts"):
+            values[name] = tuple(values[name])
         values["ledger_url"] = values["ledger_url"] or Settings.load().ledger_url
         return Site(Settings(**values), self.lifecycle)
 
@@ -107,7 +108,7 @@ def pinned_context(
         yield plan_context
         return
     kept = tuple(entry for entry in snapshot.stacks if entry.name in stacks)
-    PinnedRun.of(StackSnapshot(stacks=kept), site, actions).write(path)
+    PinnedRun.of(snapshot.model_copy(update={"stacks": kept}), site, actions).write(path)
     try:
         whole = plan_context.reconstructable_job
         job = reconstructable(path, whole.job_name).get_subset(

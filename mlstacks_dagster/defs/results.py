@@ -21,6 +21,7 @@ Outcome = Literal[
     "in_sync",
     "drifted",
     "not_deployed",
+    "verified",
     "skipped",
     "failed",
 ]
@@ -92,6 +93,7 @@ def _result(event: dg.DagsterEvent) -> UnitResult:
 def _outcome(value: object) -> Outcome:
     known: tuple[Outcome, ...] = (
         "applied", "unchanged", "destroyed", "never_deployed", "in_sync", "drifted", "not_deployed",
+        "verified",
     )  # fmt: skip
     for outcome in known:
         if value == outcome:

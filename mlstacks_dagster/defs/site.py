@@ -18,8 +18,11 @@ from mlstacks_dagster.lifecycle.models import (
     Reporter,
     StackSnapshot,
     UnitJob,
+    VerifyOutcome,
 )
 from mlstacks_dagster.settings import Settings
+from mlstacks_dagster.sweep.inventory.outcome import DeleteReport
+from mlstacks_dagster.sweep.inventory.plan import SweepPlan
 
 __all__ = ["LIFECYCLE", "Backend", "Site"]
 
@@ -27,7 +30,7 @@ LIFECYCLE = "mlstacks_dagster.lifecycle.api"
 
 
 class Backend(Protocol):
-    """The lifecycle's four functions; a module that has them is one."""
+    """The lifecycle's functions; a module that has them is one."""
 
     def deploy_unit(self, job: UnitJob, settings: Settings, report: Reporter) -> DeployOutcome:
         """Deploy a unit."""
@@ -37,6 +40,19 @@ class Backend(Protocol):
 
     def drift_unit(self, job: UnitJob, settings: Settings, report: Reporter) -> DriftOutcome:
         """Compare a unit with the cloud."""
+
+    def verify_stack(
+        self, stack: str, stack_id: str | None, settings: Settings, report: Reporter
+    ) -> VerifyOutcome:
+        """Prove that nothing is left of a destroyed stack."""
+
+    def sweep_account(self, account: str, settings: Settings, report: Reporter) -> SweepPlan:
+        """List an account and record the plan."""
+
+    def delete_sweep(
+        self, account: str, plan: str, alias: str, by: str, settings: Settings, report: Reporter
+    ) -> DeleteReport:
+        """Delete what an approved plan names."""
 
     def read_stacks(self, settings: Settings) -> StackSnapshot:
         """Return every stack."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import dagster as dg
 
@@ -11,6 +12,7 @@ from mlstacks_dagster.defs.site import Site
 from mlstacks_dagster.engines.wiring import Target
 from mlstacks_dagster.errors import (
     CommandCancelledError,
+    LeftoversError,
     MlstacksError,
     TransientCommandError,
 )
@@ -108,12 +110,11 @@ def resource_table(rows: tuple[ResourceRow, ...]) -> dg.TableMetadataValue:
 
 
 def _failure(error: MlstacksError) -> dg.Failure:
-    return dg.Failure(
-        description=str(error),
-        metadata={
-            "error": type(error).__name__,
-            "exit_code": error.exit_code,
-            "remedy": error.remedy or "-",
-        },
-        allow_retries=False,
-    )
+    metadata: dict[str, Any] = {
+        "error": type(error).__name__,
+        "exit_code": error.exit_code,
+        "remedy": error.remedy or "-",
+    }
+    if isinstance(error, LeftoversError):
+        metadata["left"] = dg.MetadataValue.md(error.table)
+    return dg.Failure(description=str(error), metadata=metadata, allow_retries=False)

@@ -6,6 +6,7 @@ from mlstacks_dagster.catalog.models import Plan
 from mlstacks_dagster.engines.wiring import Target, load_wiring
 from mlstacks_dagster.ledger.records import StackRecord
 from mlstacks_dagster.ledger.store import Ledger
+from mlstacks_dagster.lifecycle.accounts import delete_sweep, sweep_account
 from mlstacks_dagster.lifecycle.deploy import deploy
 from mlstacks_dagster.lifecycle.destroy import destroy
 from mlstacks_dagster.lifecycle.drift import drift
@@ -20,9 +21,11 @@ from mlstacks_dagster.lifecycle.session import Session, open_ledger, unit_lock
 from mlstacks_dagster.lifecycle.snapshot import read_stacks
 from mlstacks_dagster.lifecycle.terraform_session import TerraformSession
 from mlstacks_dagster.lifecycle.tools import Tools
+from mlstacks_dagster.lifecycle.verifying import verify_stack
 from mlstacks_dagster.settings import Settings
 
 __all__ = [
+    "delete_sweep",
     "deploy_unit",
     "destroy_unit",
     "drift_unit",
@@ -30,6 +33,8 @@ __all__ = [
     "open_session",
     "read_stacks",
     "register",
+    "sweep_account",
+    "verify_stack",
 ]
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "Sightings",
     "failed_deploy",
     "is_expired",
+    "late_looks",
     "moment",
     "next_attempt",
     "pause_after",
@@ -34,6 +35,8 @@ _WARNING_SECONDS = 86_400
 _WARNING_SHARE = 10
 _FIRST_PAUSE_SECONDS = 600.0
 _LONGEST_PAUSE_SECONDS = 6 * 3600.0
+_LATE_LOOKS_SECONDS = (20 * 60, 24 * 3600)
+_LATE_UNTIL_SECONDS = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,19 @@ def failed_deploy(stack: StackRecord, endings: Mapping[int, Ending]) -> bool:
         return False
     earlier = (endings.get(g, "unknown") for g in range(1, stack.generation))
     return all(ending in ("failed", "cancelled") for ending in earlier)
+
+
+def late_looks(stack: StackRecord, now: float) -> tuple[int, ...]:
+    """Return the numbers of the late looks at a destroyed stack that are due, if any.
+
+    A look that was missed for a week isn't made up for: the sweeps have looked meanwhile.
+    """
+    if stack.destroyed_at is None:
+        return ()
+    age = now - stack.destroyed_at
+    if age > _LATE_UNTIL_SECONDS:
+        return ()
+    return tuple(n for n, after in enumerate(_LATE_LOOKS_SECONDS, start=1) if age >= after)
 
 
 def next_attempt(attempts: Iterable[Attempt], now: float) -> int | None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mlstacks_dagster.catalog.models import Plan
 from mlstacks_dagster.engines.wiring import Target
+from mlstacks_dagster.sweep.inventory.verify import TeardownReport
 
 __all__ = [
     "DeployOutcome",
@@ -23,6 +24,7 @@ __all__ = [
     "StackEntry",
     "StackSnapshot",
     "UnitJob",
+    "VerifyOutcome",
 ]
 
 
@@ -139,6 +141,19 @@ class DriftOutcome(_Model):
     seconds: float = 0.0
 
 
+class VerifyOutcome(_Model):
+    """What verifying a stack's teardown found, with a report for each of its accounts.
+
+    ``never_deployed``: there is no destroyed stack of that name. ``note`` says why there is no
+    report. The reports are those of a teardown that is complete: anything else is an error.
+    """
+
+    action: Literal["verified", "never_deployed"]
+    stack_id: str = ""
+    reports: tuple[TeardownReport, ...] = ()
+    note: str = ""
+
+
 class StackEntry(_Model):
     """A stack as the code location sees it.
 
@@ -157,6 +172,11 @@ class StackEntry(_Model):
 
 
 class StackSnapshot(_Model):
-    """All stacks at one moment; Dagster pins it, so that a run doesn't change under its feet."""
+    """All stacks at one moment; Dagster pins it, so that a run doesn't change under its feet.
+
+    ``accounts`` are those to sweep, as :func:`~mlstacks_dagster.lifecycle.clouds.parse_account`
+    reads them.
+    """
 
     stacks: tuple[StackEntry, ...] = ()
+    accounts: tuple[str, ...] = ()

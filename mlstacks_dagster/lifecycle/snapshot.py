@@ -10,6 +10,7 @@ from mlstacks_dagster.catalog.models import Plan
 from mlstacks_dagster.errors import InputError, MlstacksError
 from mlstacks_dagster.ledger.records import StackRecord
 from mlstacks_dagster.ledger.store import Ledger
+from mlstacks_dagster.lifecycle.accounts import known_accounts
 from mlstacks_dagster.lifecycle.models import StackEntry, StackSnapshot
 from mlstacks_dagster.lifecycle.sealing import seal
 from mlstacks_dagster.settings import Settings
@@ -21,6 +22,7 @@ __all__ = ["file_plans", "merge_retired", "read_stacks", "stack_entry"]
 def read_stacks(settings: Settings) -> StackSnapshot:
     """Return every stack; a broken file becomes an entry with ``problems``, never an error."""
     entries: dict[str, StackEntry] = {}
+    accounts: tuple[str, ...] = ()
     for entry in _from_files(settings):
         first = entries.get(entry.name)
         entries[entry.name] = entry if first is None else _clash(entry, first)
@@ -28,9 +30,11 @@ def read_stacks(settings: Settings) -> StackSnapshot:
         with Ledger.open(settings.ledger_url) as ledger:
             for row in ledger.stacks():
                 entries[row.name] = _merged_or_problem(entries.get(row.name), row, ledger)
+            accounts = known_accounts(ledger, settings)
     except MlstacksError as error:
         entries["ledger"] = StackEntry(name="ledger", problems=(str(error),))
-    return StackSnapshot(stacks=tuple(entries[name] for name in sorted(entries)))
+    stacks = tuple(entries[name] for name in sorted(entries))
+    return StackSnapshot(stacks=stacks, accounts=accounts)
 
 
 def stack_entry(plan: Plan, ledger: Ledger, settings: Settings) -> StackEntry:

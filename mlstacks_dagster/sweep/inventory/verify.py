@@ -33,13 +33,16 @@ class TeardownReport(BaseModel):
 
     ``complete``: twice every type and region was listed, and nothing was found but data that
     is kept on purpose (``kept``). ``left`` are the things that remain, with why; ``deleted``
-    what this found and deleted; ``unverified`` what could not be listed.
+    what this found and deleted; ``unverified`` what could not be listed. ``account`` has the
+    provider before it; ``regions`` are those that were looked at.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     stack_id: str
     result: Result
+    account: str = ""
+    regions: tuple[str, ...] = ()
     left: tuple[Row, ...] = ()
     kept: tuple[Row, ...] = ()
     deleted: tuple[Row, ...] = ()
@@ -104,6 +107,8 @@ def verify_teardown(
     now = tools.clock()
     return TeardownReport(
         stack_id=stack_id,
+        account=f"{cloud.scope.provider} {cloud.scope.account}",
+        regions=snapshot.scope.regions,
         result="complete" if clean >= tools.limits.looks else "left",
         left=tuple(entry_row(e, now, _why_left(e, plan)) for e in found),
         kept=tuple(entry_row(e, now) for e in plan.others if e.verdict.code == "data"),

@@ -35,6 +35,7 @@ ERRORS = [
     (errors.StateError("what", remedy="do this"), 1),
     (errors.MarksError("what", remedy="do this"), 1),
     (errors.LedgerError("what", remedy="do this"), 1),
+    (errors.LeftoversError("what", remedy="do this", table="| a |"), 1),
     (errors.SandboxError("what", remedy="do this"), 1),
 ]
 

@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from mlstacks_dagster.catalog.models import Plan, PlannedUnit, UnitDefinition
-from mlstacks_dagster.errors import CommandError, RefusedError, TransientCommandError
+from mlstacks_dagster.errors import (
+    CommandError,
+    LeftoversError,
+    RefusedError,
+    TransientCommandError,
+)
 from mlstacks_dagster.lifecycle.models import (
     DeployOutcome,
     DestroyOutcome,
@@ -24,8 +29,12 @@ from mlstacks_dagster.lifecycle.models import (
     ResourceRow,
     StackEntry,
     StackSnapshot,
+    VerifyOutcome,
 )
 from mlstacks_dagster.settings import Settings
+from mlstacks_dagster.sweep.inventory.model import Scope
+from mlstacks_dagster.sweep.inventory.plan import SweepPlan
+from mlstacks_dagster.sweep.inventory.verdict import Policy
 
 
 def plan_of(name: str, units: dict[str, dict[str, Any]], path: Path | None = None) -> Plan:
@@ -143,9 +152,34 @@ def destroy_unit(job: Any, settings: Settings, report: Any) -> DestroyOutcome:
     return DestroyOutcome(stack_id="s1", target=job.target, action="destroyed", destroyed=1)
 
 
+def verify_stack(
+    stack: str, stack_id: str | None, settings: Settings, report: Any
+) -> VerifyOutcome:
+    left = sorted((settings.home / "deployed").glob(f"{stack}.*"))
+    if left:
+        raise RefusedError(f"stack {stack} is not destroyed: {left[0].name}")
+    if (settings.home / "leftover").exists():
+        raise LeftoversError(f"the teardown of stack {stack} is not complete", table="| a |")
+    report.line(f"looked for what is left of {stack or stack_id}")
+    return VerifyOutcome(action="verified", stack_id=stack_id or "s1")
+
+
 def drift_unit(job: Any, settings: Settings, report: Any) -> DriftOutcome:
     if not _mark(settings, job).exists():
         return DriftOutcome(status="not_deployed")
     if job.plan.unit(job.unit).variables.get("drifts"):
         return DriftOutcome(status="drifted", changes=("update a.b",))
     return DriftOutcome(status="in_sync")
+
+
+def sweep_account(account: str, settings: Settings, report: Any) -> SweepPlan:
+    said = json.loads((settings.home / "sweep.json").read_text())
+    plan = SweepPlan(
+        install="i",
+        scope=Scope(provider="aws", account="111", alias=account),
+        policy=Policy(),
+        made_at=1.0,
+        verdict=said["verdict"],
+    )
+    report.line(f"listed {account}")
+    return plan.model_copy(update={"hash": plan.computed_hash()})

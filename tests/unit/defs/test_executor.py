@@ -49,6 +49,7 @@ def test_a_teardown_runs_the_steps_of_the_confirmed_stack_only(site: Site) -> No
     assert set(_only(whole, scope.steps).step_keys_to_execute) == {
         "teardown__one__network",
         "teardown__one__bucket",
+        "teardown__one__verified",
     }
 
 
