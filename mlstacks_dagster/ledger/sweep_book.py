@@ -21,13 +21,14 @@ class LedgerFacts:
 
     ``held`` are ids and ARNs in the states of live stacks; ``busy`` the ids of stacks with an
     open operation; ``clusters`` are (stack id, name, ARN or id); ``notes`` (stack id, what a
-    destroy wrote down of its cluster).
+    destroy wrote down of its cluster); ``regions`` (stack id, region) of every unit.
     """
 
     held: frozenset[str]
     busy: frozenset[str]
     clusters: tuple[tuple[str, str, str], ...]
-    notes: tuple[tuple[str, dict[str, Any]], ...]
+    notes: tuple[tuple[str, dict[str, Any]], ...] = ()
+    regions: tuple[tuple[str, str], ...] = ()
 
 
 class SweepBook:
@@ -49,6 +50,7 @@ class SweepBook:
                 busy=sweeps.busy_stacks(session),
                 clusters=tuple(sweeps.cluster_resources(session)),
                 notes=tuple(sweeps.cluster_notes(session)),
+                regions=tuple(sweeps.unit_regions(session)),
             )
 
     def sightings(self, provider: str, account: str) -> dict[Thing, Sighting]:
@@ -100,7 +102,15 @@ class SweepBook:
         with self._read() as session:
             return sweeps.history(session, provider, account, limit)
 
-    def executed(self, number: int, approved_by: str, report: str) -> None:
-        """Write down what became of a plan; raises :class:`LedgerError` for an unknown one."""
+    def approve(self, number: int, approved_by: str) -> int:
+        """Write down who approved a plan, before its delete; returns the number of this delete.
+
+        Raises :class:`LedgerError` for a number that is unknown.
+        """
         with self._write() as session:
-            sweeps.executed(session, number, approved_by, report, self._now())
+            return sweeps.approve(session, number, approved_by)
+
+    def executed(self, number: int, report: str) -> None:
+        """Write down what became of an approved plan; raises :class:`LedgerError`."""
+        with self._write() as session:
+            sweeps.executed(session, number, report, self._now())

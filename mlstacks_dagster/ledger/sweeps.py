@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, select, tuple_, update
+from sqlalchemy import ColumnElement, delete, func, select, text, tuple_, update
 from sqlalchemy.orm import Session
 
 from mlstacks_dagster.errors import LedgerError
@@ -19,6 +19,7 @@ from mlstacks_dagster.ledger.models import (
     SightingRow,
     StackRow,
     SweepRow,
+    UnitRow,
 )
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Sighting",
     "SweepRecord",
     "Thing",
+    "approve",
     "busy_stacks",
     "cluster_notes",
     "cluster_resources",
@@ -37,10 +39,11 @@ __all__ = [
     "record_plan",
     "saw",
     "sightings",
+    "unit_regions",
 ]
 
 KEPT_PLANS = 60
-"""How many plans an account keeps; those that were executed stay for ever."""
+"""How many plans an account keeps; those that were approved stay for ever."""
 
 _BATCH = 200
 _CLUSTERS = ("aws_eks_cluster", "google_container_cluster")
@@ -62,7 +65,11 @@ class Sighting:
 
 @dataclass(frozen=True)
 class SweepRecord:
-    """A sweep's plan as JSON; ``report`` is set once it was executed. Times are Unix seconds."""
+    """A sweep's plan as JSON. Times are Unix seconds.
+
+    ``approved_by`` is set when its delete begins, ``report`` and ``executed_at`` when it ends:
+    one that was killed has the first alone.
+    """
 
     id: int
     provider: str
@@ -93,6 +100,7 @@ def saw(
     now: int,
 ) -> None:
     """Count a listing: ``things`` were seen, all else of ``listed`` places is gone."""
+    _lock_account(session, provider, account)
     known = sightings(session, provider, account)
     seen, places = set(things), set(listed)
     gone = [thing for thing in known if thing not in seen and thing[:2] in places]
@@ -120,7 +128,7 @@ def saw(
 
 
 def record_plan(session: Session, record: SweepRecord) -> int:
-    """Write a plan down and return its number; the oldest that were not executed go."""
+    """Write a plan down and return its number; the oldest that nobody approved go."""
     row = SweepRow(
         provider=record.provider,
         account=record.account,
@@ -135,7 +143,7 @@ def record_plan(session: Session, record: SweepRecord) -> int:
     kept = select(SweepRow.id).where(*of_account).order_by(SweepRow.id.desc()).limit(KEPT_PLANS)
     oldest = min(session.scalars(kept))
     session.execute(
-        delete(SweepRow).where(*of_account, SweepRow.id < oldest, SweepRow.executed_at.is_(None))
+        delete(SweepRow).where(*of_account, SweepRow.id < oldest, SweepRow.approved_by.is_(None))
     )
     return row.id
 
@@ -144,15 +152,16 @@ def find_plan(
     session: Session, plan_hash: str, provider: str | None, account: str | None
 ) -> list[SweepRecord]:
     """Return the newest plan of each account whose hash begins with ``plan_hash``."""
-    query = select(SweepRow).where(SweepRow.plan_hash.startswith(plan_hash, autoescape=True))
+    query = select(func.max(SweepRow.id)).where(
+        SweepRow.plan_hash.startswith(plan_hash, autoescape=True)
+    )
     if provider is not None:
         query = query.where(SweepRow.provider == provider)
     if account is not None:
         query = query.where(SweepRow.account == account)
-    newest: dict[tuple[str, str, str], SweepRecord] = {}
-    for row in session.scalars(query.order_by(SweepRow.id)):
-        newest[row.provider, row.account, row.plan_hash] = _record(row)
-    return list(newest.values())
+    newest = query.group_by(SweepRow.provider, SweepRow.account, SweepRow.plan_hash)
+    rows = session.scalars(select(SweepRow).where(SweepRow.id.in_(newest)).order_by(SweepRow.id))
+    return [_record(row) for row in rows]
 
 
 def history(session: Session, provider: str, account: str, limit: int) -> list[SweepRecord]:
@@ -166,12 +175,33 @@ def history(session: Session, provider: str, account: str, limit: int) -> list[S
     return [_record(row) for row in rows]
 
 
-def executed(session: Session, number: int, approved_by: str, report: str, now: int) -> None:
-    """Write down what became of a plan; raises :class:`LedgerError` for one that is unknown."""
-    row = session.get(SweepRow, number)
-    if row is None:
-        raise LedgerError(f"the ledger has no sweep {number}")
-    row.approved_by, row.report, row.executed_at = approved_by, report, now
+def approve(session: Session, number: int, approved_by: str) -> int:
+    """Write down who approved a plan, before anything of it is deleted; returns its number.
+
+    A plan that was approved before is written down anew, so that no approval is lost.
+    """
+    row = _sweep(session, number)
+    if row.approved_by is None:
+        row.approved_by = approved_by
+        return row.id
+    again = SweepRow(
+        provider=row.provider,
+        account=row.account,
+        plan_hash=row.plan_hash,
+        made_at=row.made_at,
+        verdict=row.verdict,
+        plan=row.plan,
+        approved_by=approved_by,
+    )
+    session.add(again)
+    session.flush()
+    return again.id
+
+
+def executed(session: Session, number: int, report: str, now: int) -> None:
+    """Write down what became of an approved plan."""
+    row = _sweep(session, number)
+    row.report, row.executed_at = report, now
 
 
 def held_names(session: Session) -> frozenset[str]:
@@ -214,7 +244,32 @@ def cluster_notes(session: Session) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-def _is_one_of(provider: str, account: str, batch: Sequence[Thing]):  # type: ignore[no-untyped-def]  # an SQL expression
+def unit_regions(session: Session) -> list[tuple[str, str]]:
+    """Return (stack id, region) of every unit that was ever deployed, each once."""
+    region = UnitRow.planned["region"].as_string()
+    rows = session.execute(
+        select(UnitRow.stack_id, region).where(region.is_not(None)).distinct().order_by("stack_id")
+    )
+    return [(stack, where) for stack, where in rows]
+
+
+def _sweep(session: Session, number: int) -> SweepRow:
+    row = session.get(SweepRow, number)
+    if row is None:
+        raise LedgerError(f"the ledger has no sweep {number}")
+    return row
+
+
+def _lock_account(session: Session, provider: str, account: str) -> None:
+    # Two sweeps may see the same new thing. SQLite's writers exclude each other anyway.
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(
+            text("SELECT pg_advisory_xact_lock(hashtext('mlstacks sweep'), hashtext(:name))"),
+            {"name": f"{provider} {account}"},
+        )
+
+
+def _is_one_of(provider: str, account: str, batch: Sequence[Thing]) -> ColumnElement[bool]:
     return (
         (SightingRow.provider == provider)
         & (SightingRow.account == account)
