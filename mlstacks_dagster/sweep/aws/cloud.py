@@ -85,7 +85,7 @@ class AwsCloud:
         """
         began, started, calls = self._clock(), time.monotonic(), self._caller.calls
         asked = set(self._handlers if types is None else types)
-        wanted = sorted(asked & set(self._handlers))
+        wanted = [type_ for type_ in self._handlers if type_ in asked]
         memo = Memo()
         pairs = [(type_, region) for type_ in wanted for region in self._regions_of(type_)]
         listed = self._list_all(pairs, memo, progress or (lambda _line: None))

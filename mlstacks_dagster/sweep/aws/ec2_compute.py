@@ -37,31 +37,28 @@ def _groups(look: Look) -> list[Raw]:
 
 def _holding_group(look: Look, name: str | None) -> tuple[Ref, ...]:
     """Return the autoscaling group that would replace an instance, if it exists."""
-    holders = look.refs("autoscaling:group", [name])
-    try:
-        known = not holders or any(raw["AutoScalingGroupName"] == name for raw in _groups(look))
-    except Exception:  # noqa: BLE001 - in doubt it exists, and the instance stays
-        known = True
-    return holders if known else ()
+    if not name or all(raw["AutoScalingGroupName"] != name for raw in _groups(look)):
+        return ()
+    return look.refs("autoscaling:group", [name])
 
 
 def _holding_nodegroup(look: Look, tags: Mapping[str, str]) -> tuple[Ref, ...]:
     """Return the EKS nodegroup that an autoscaling group is a part of, if it exists."""
     cluster, name = (tags.get(key, "") for key in _NODEGROUP_TAGS)
-    if not cluster or not name:
+    if not cluster or cluster not in look.cluster_names():
         return ()
-    try:
-        known = cluster in look.cluster_names() and name in _nodegroups(look, cluster)
-    except Exception as error:  # noqa: BLE001 - in doubt it exists, and the group stays
-        known = meaning(error) != "gone"
-    return look.refs("eks:nodegroup", [f"{cluster}/{name}"]) if known else ()
+    known = look.once(f"eks:nodegroups {cluster}", lambda: _nodegroups(look, cluster))
+    return look.refs("eks:nodegroup", [f"{cluster}/{name}"] if name in known else ())
 
 
 def _nodegroups(look: Look, cluster: str) -> list[str]:
-    return look.once(
-        f"eks:nodegroups {cluster}",
-        lambda: list(look.pages("eks", "list_nodegroups", "nodegroups", 100, clusterName=cluster)),
-    )
+    operation, key = "list_nodegroups", "nodegroups"
+    try:
+        return list(look.pages("eks", operation, key, 100, clusterName=cluster))
+    except Exception as error:
+        if meaning(error) != "gone":
+            raise
+        return []
 
 
 def _instance(look: Look, raw: Raw) -> Item | None:

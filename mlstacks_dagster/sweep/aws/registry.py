@@ -2,43 +2,54 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
+from mlstacks_dagster.sweep.aws import (
+    balancers,
+    buckets,
+    clusters,
+    databases,
+    dns,
+    ec2_compute,
+    ec2_groups,
+    ec2_network,
+    ec2_vpc,
+    events,
+    file_systems,
+    identity,
+    logs,
+    registries,
+    sagemaker,
+    secrets,
+)
 from mlstacks_dagster.sweep.aws.look import Handler
 from mlstacks_dagster.sweep.inventory.handlers import Kind
 
 __all__ = ["HANDLERS", "KINDS"]
 
-_FAMILIES = (
-    "balancers",
-    "buckets",
-    "clusters",
-    "databases",
-    "dns",
-    "ec2_compute",
-    "ec2_groups",
-    "ec2_network",
-    "ec2_vpc",
-    "events",
-    "file_systems",
-    "identity",
-    "logs",
-    "registries",
-    "sagemaker",
-    "secrets",
+_FAMILIES: tuple[tuple[Handler, ...], ...] = (
+    # The families with the most to say come first, so that nothing waits for them at the end.
+    ec2_network.HANDLERS,
+    ec2_groups.HANDLERS,
+    ec2_compute.HANDLERS,
+    ec2_vpc.HANDLERS,
+    balancers.HANDLERS,
+    logs.HANDLERS,
+    identity.HANDLERS,
+    buckets.HANDLERS,
+    clusters.HANDLERS,
+    databases.HANDLERS,
+    registries.HANDLERS,
+    file_systems.HANDLERS,
+    secrets.HANDLERS,
+    sagemaker.HANDLERS,
+    events.HANDLERS,
+    dns.HANDLERS,
 )
 
-
-def _handlers() -> Iterator[Handler]:
-    package = __name__.rpartition(".")[0]
-    for family in _FAMILIES:
-        if importlib.util.find_spec(f"{package}.{family}") is not None:
-            yield from importlib.import_module(f"{package}.{family}").HANDLERS
-
-
-HANDLERS: Mapping[str, Handler] = {handler.kind.type: handler for handler in _handlers()}
+HANDLERS: Mapping[str, Handler] = {
+    handler.kind.type: handler for family in _FAMILIES for handler in family
+}
 """How each type is listed, read and deleted, by its name."""
 
 KINDS: Mapping[str, Kind] = {name: handler.kind for name, handler in HANDLERS.items()}
