@@ -83,7 +83,7 @@ def _find_policies(look: Look) -> Iterator[Item]:
     ours = (
         raw
         for raw in _details(look).policies
-        if raw.get("Path", "").startswith(_PATH) or owner_hint(raw["PolicyName"])
+        if raw.get("Path", "").startswith(_PATH) or owner_hint(_policy_name(raw))
     )
     return _policies(look, ours)
 
@@ -100,12 +100,16 @@ def _policies(look: Look, raws: Iterable[Raw]) -> Iterator[Item]:
         yield look.item(
             "iam:policy",
             raw["Arn"],
-            name=raw["PolicyName"],
+            name=_policy_name(raw),
             tags=tags,
             created=epoch(raw.get("CreateDate")),
             used_by=_policy_users(look, raw),
             facts={"path": raw.get("Path"), "arn": raw["Arn"]},
         )
+
+
+def _policy_name(raw: Raw) -> str:
+    return str(raw["Arn"]).rpartition("/")[2]
 
 
 def _policy_tags(look: Look, arn: str) -> list[Raw]:
