@@ -6,14 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from mlstacks_dagster.catalog.models import PlannedUnit
 from mlstacks_dagster.engines.wiring import Wiring
 from mlstacks_dagster.errors import InputError
 from mlstacks_dagster.sweep.inventory.handlers import Cloud
 from mlstacks_dagster.sweep.inventory.verdict import ClusterFact
 
-__all__ = ["AccountSpec", "CloudOpener", "open_cloud", "parse_account"]
+__all__ = [
+    "AccountSpec",
+    "CloudOpener",
+    "account_of",
+    "home_region_of",
+    "open_cloud",
+    "parse_account",
+]
 
 _PROVIDERS = ("aws", "gcp")
+_AWS_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,10 @@ class CloudOpener(Protocol):
         regions: Sequence[str] = (),
         clusters: Sequence[ClusterFact] = (),
     ) -> Cloud:
-        """Return the account; no ``regions`` means all that it has."""
+        """Return the account; no ``regions`` means all that it has.
+
+        ``clusters`` without an account are expected in the one that is opened.
+        """
 
 
 def parse_account(text: str) -> AccountSpec:
@@ -56,6 +68,25 @@ def parse_account(text: str) -> AccountSpec:
     )
 
 
+def account_of(unit: PlannedUnit) -> AccountSpec | None:
+    """Return the account that a unit's module works in, None when it works in no cloud.
+
+    A release works in a cluster; what its cluster makes lies in the cluster's account.
+    """
+    provider = unit.definition.provider
+    if unit.definition.engine != "terraform" or provider not in _PROVIDERS:
+        return None
+    if provider == "aws":
+        return AccountSpec("aws")
+    return AccountSpec("gcp", str(unit.variables.get("project_id") or ""))
+
+
+def home_region_of(environment: Mapping[str, str]) -> str:
+    """Return the region to ask for what has none, as AWS's own tools find it."""
+    named = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+    return named or "us-east-1"
+
+
 def open_cloud(
     account: AccountSpec,
     wiring: Wiring,
@@ -67,13 +98,15 @@ def open_cloud(
 ) -> Cloud:
     """Return the account that ``environment`` gives access to, or the emulated one.
 
-    Raises :class:`~mlstacks_dagster.errors.MlstacksError` when nobody can say which it is.
+    A profile that is named wins over credentials in the environment. Raises
+    :class:`~mlstacks_dagster.errors.MlstacksError` when nobody can say which it is.
     """
     if account.provider == "aws":
         from mlstacks_dagster.sweep.aws.connect import connect  # noqa: PLC0415 - slow to load
 
         env = dict(environment)
         if account.name and wiring.target == "cloud":
+            env = {k: v for k, v in env.items() if k not in _AWS_CREDENTIALS}
             env["AWS_PROFILE"] = account.name
         return connect(wiring, env, home_region=home_region, regions=regions, clusters=clusters)
     return _google(account, wiring, environment, regions, clusters)
@@ -107,4 +140,5 @@ def _google(
             f"there is no Google project {project!r} that these credentials may see",
             remedy="check its id, and the role resourcemanager.projects.get",
         )
-    return GcpCloud(found[0], access, clusters=clusters)
+    here = [c if c.account else c.model_copy(update={"account": project}) for c in clusters]
+    return GcpCloud(found[0], access, clusters=here)

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mlstacks_dagster.errors import LedgerError
 from mlstacks_dagster.ledger.records import StackRecord
 from mlstacks_dagster.ledger.store import Ledger
 from mlstacks_dagster.ledger.sweep_book import LedgerFacts
@@ -17,8 +16,10 @@ from mlstacks_dagster.sweep.marks import mark_value
 
 __all__ = ["cluster_facts", "gather", "regions_of"]
 
-_EKS = re.compile(r"arn:[\w-]+:eks:(?P<region>[\w-]+):(?P<account>\d+):cluster/(?P<name>.+)")
-_GKE = re.compile(r"projects/(?P<account>[^/]+)/locations/(?P<region>[^/]+)/clusters/(?P<name>.+)")
+_EKS = re.compile(r"arn:[\w-]+:eks:(?P<region>[\w-]+):(?P<account>\d+):cluster/(?P<name>[^/]+)")
+_GKE = re.compile(
+    r"projects/(?P<account>[^/]+)/locations/(?P<region>[^/]+)/clusters/(?P<name>[^/]+)$"
+)
 
 
 def gather(ledger: Ledger, provider: str, account: str) -> Knowledge:
@@ -50,32 +51,32 @@ def cluster_facts(
     """
     uids = {(stack, str(note.get("name"))): _uid(note) for stack, note in facts.notes}
     known: dict[str, dict[tuple[str, str, str], ClusterFact]] = {}
-    for stack_id, name, where in facts.clusters:
-        match = _EKS.match(where) or _GKE.match(where)
+
+    def add(stack_id: str, where: Mapping[str, str]) -> None:
+        fact = ClusterFact(**where, uid=uids.get((stack_id, where["name"]), ""))
+        of_stack = known.setdefault(stack_id, {})
+        of_stack.setdefault((fact.account, fact.region, fact.name), fact)
+
+    for stack_id, _name, where in facts.clusters:
+        match = _EKS.fullmatch(where) or _GKE.search(where)
         if match:
-            fact = ClusterFact(**match.groupdict(), uid=uids.get((stack_id, name), ""))
-            known.setdefault(stack_id, {})[fact.account, fact.region, fact.name] = fact
+            add(stack_id, match.groupdict())
     for stack in stacks:
         name = name_prefix(stack.stack_id)
-        for region in regions_of(stack):
-            key = (account, region, name)
-            fact = ClusterFact(
-                account=account, region=region, name=name, uid=uids.get((stack.stack_id, name), "")
-            )
-            known.setdefault(stack.stack_id, {}).setdefault(key, fact)
+        for region in regions_of(stack, facts):
+            add(stack.stack_id, {"account": account, "region": region, "name": name})
     return {stack_id: tuple(found.values()) for stack_id, found in known.items()}
 
 
-def regions_of(stack: StackRecord) -> tuple[str, ...]:
-    """Return the regions where units of a stack are or were.
+def regions_of(stack: StackRecord, facts: LedgerFacts) -> tuple[str, ...]:
+    """Return the regions where units of a stack are or were, its own first.
 
-    A plan that another version wrote can't be read: then it is the stack's own region.
+    Plans of other versions count as well: they are read as the JSON that they are.
     """
-    try:
-        units = stack.plan.units
-    except LedgerError:
-        return (stack.region,)
-    return tuple(dict.fromkeys((stack.region, *(unit.region for unit in units))))
+    units = stack.plan_json.get("units")
+    planned = [unit.get("region") for unit in units] if isinstance(units, list) else []
+    deployed = [region for stack_id, region in facts.regions if stack_id == stack.stack_id]
+    return tuple(dict.fromkeys(r for r in (stack.region, *planned, *deployed) if r))
 
 
 def _fact(stack: StackRecord, facts: LedgerFacts, clusters: tuple[ClusterFact, ...]) -> StackFact:
