@@ -77,8 +77,8 @@ class IndexClient:
 class Bench:
     """One account at which one type at a time is listed, read and deleted."""
 
-    def __init__(self, session: AwsSession) -> None:
-        self._session = session
+    def __init__(self, session: AwsSession, clients: dict[tuple[str, str], Any]) -> None:
+        self._session, self._clients = session, clients
         self.indexed: dict[str, Mapping[str, str]] = {}
         self.fakes: dict[str, Any] = {}
         self.caller = Caller(self._client, time.monotonic, lambda _seconds: None)
@@ -87,10 +87,16 @@ class Bench:
     def _client(self, service: str, region: str) -> Any:
         if service in self.fakes:
             return self.fakes[service]
-        client = self._session.client(service, region)
+        client = self._clients.get((service, region)) or self._session.client(service, region)
+        self._clients[service, region] = client
         if service == "resourcegroupstaggingapi":
             return IndexClient(client, self.indexed)
         return client
+
+    def fake(self, service: str, client: Any) -> None:
+        """Have ``client`` answer for a service from now on."""
+        self.fakes[service] = client
+        self.caller = Caller(self._client, time.monotonic, lambda _seconds: None)
 
     def client(self, service: str) -> Any:
         return self.caller.client(REGION, service)
@@ -140,12 +146,18 @@ class Bench:
         return "deleted"
 
 
+@pytest.fixture(scope="module")
+def clients(account: Any) -> dict[tuple[str, str], Any]:
+    """The clients that a module's tests have made: making one is slow."""
+    return {}
+
+
 @pytest.fixture
-def bench(account: Any) -> Bench:
+def bench(account: Any, clients: dict[tuple[str, str], Any]) -> Bench:
     """An empty account; ``account`` is the emulator of the tests above."""
     url = f"{account.wiring.endpoint_url}/moto-api/reset"
     urlopen(Request(url, method="POST")).close()
-    return Bench(AwsSession(account.wiring, {"AWS_MAX_ATTEMPTS": "1"}))
+    return Bench(AwsSession(account.wiring, {"AWS_MAX_ATTEMPTS": "1"}), clients)
 
 
 def pairs(tags: Mapping[str, str], key: str = "Key", value: str = "Value") -> list[dict[str, str]]:

@@ -13,9 +13,10 @@ from tests.unit.sweep.aws.services import (
     Bench,
     Plant,
     bench,
+    clients,
 )
 
-__all__ = ["bench"]
+__all__ = ["bench", "clients"]
 
 PLANTED = (
     "acm:certificate",
