@@ -52,7 +52,7 @@ class Scripted:
         model = self._operations[operation]
 
         def call(**params: Any) -> dict[str, Any]:
-            tokens = dict.fromkeys((m.name for m in model.idempotent_members), "x" * 32)
+            tokens = dict.fromkeys(model.idempotent_members, "x" * 32)
             self._check({**tokens, **params}, model.input_shape)
             self.calls.append((operation, params))
             answer = self.answers[operation]
