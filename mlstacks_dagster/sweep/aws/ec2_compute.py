@@ -1,64 +1,32 @@
-"""Instances, launch templates, autoscaling groups, volumes and snapshots."""
+"""Instances, launch templates, volumes and snapshots."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
+from mlstacks_dagster.sweep.aws.autoscaling import group_names
 from mlstacks_dagster.sweep.aws.ec2_listing import (
+    GOES_ALONG,
     TAG_PROOFS,
     VPC_PROOFS,
     Listing,
     flag,
-    marked_only,
 )
-from mlstacks_dagster.sweep.aws.errors import meaning
-from mlstacks_dagster.sweep.aws.look import Handler, Look, Raw, batches
+from mlstacks_dagster.sweep.aws.look import Handler, Look, Raw
 from mlstacks_dagster.sweep.aws.names import epoch, tag_map
 from mlstacks_dagster.sweep.aws.prices import by_class, per_gib
-from mlstacks_dagster.sweep.aws_session import error_code
+from mlstacks_dagster.sweep.aws.services import may_be_ours
 from mlstacks_dagster.sweep.inventory.handlers import Kind
 from mlstacks_dagster.sweep.inventory.model import Item, Ref
 
 __all__ = ["HANDLERS"]
 
-_GOES_ALONG = "goes-with-instance"
-_GROUPS_PAGE = 100
 _GROUP_TAG = "aws:autoscaling:groupName"
-_NODEGROUP_TAGS = ("eks:cluster-name", "eks:nodegroup-name")
-
-
-def _groups(look: Look) -> list[Raw]:
-    """Return the region's autoscaling groups, asked for once."""
-    operation, key = "describe_auto_scaling_groups", "AutoScalingGroups"
-    return look.once(
-        "autoscaling:groups", lambda: list(look.pages("autoscaling", operation, key, _GROUPS_PAGE))
-    )
 
 
 def _holding_group(look: Look, name: str | None) -> tuple[Ref, ...]:
     """Return the autoscaling group that would replace an instance, if it exists."""
-    if not name or all(raw["AutoScalingGroupName"] != name for raw in _groups(look)):
-        return ()
-    return look.refs("autoscaling:group", [name])
-
-
-def _holding_nodegroup(look: Look, tags: Mapping[str, str]) -> tuple[Ref, ...]:
-    """Return the EKS nodegroup that an autoscaling group is a part of, if it exists."""
-    cluster, name = (tags.get(key, "") for key in _NODEGROUP_TAGS)
-    if not cluster or cluster not in look.cluster_names():
-        return ()
-    known = look.once(f"eks:nodegroups {cluster}", lambda: _nodegroups(look, cluster))
-    return look.refs("eks:nodegroup", [f"{cluster}/{name}"] if name in known else ())
-
-
-def _nodegroups(look: Look, cluster: str) -> list[str]:
-    operation, key = "list_nodegroups", "nodegroups"
-    try:
-        return list(look.pages("eks", operation, key, 100, clusterName=cluster))
-    except Exception as error:
-        if meaning(error) != "gone":
-            raise
-        return []
+    return look.refs("autoscaling:group", [name if name and name in group_names(look) else None])
 
 
 def _instance(look: Look, raw: Raw) -> Item | None:
@@ -116,59 +84,6 @@ def _delete_template(look: Look, item: Item) -> str | None:
     return None
 
 
-def _group(look: Look, raw: Raw) -> Item:
-    mixed = raw.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
-    template = raw.get("LaunchTemplate") or mixed.get("LaunchTemplateSpecification", {})
-    tags = tag_map(raw.get("Tags", ()))
-    return look.item(
-        "autoscaling:group",
-        raw["AutoScalingGroupName"],
-        name=raw["AutoScalingGroupName"],
-        tags=tags,
-        created=epoch(raw.get("CreatedTime")),
-        uses=(
-            *look.refs("ec2:launch-template", [template.get("LaunchTemplateId")]),
-            *look.refs("ec2:subnet", raw.get("VPCZoneIdentifier", "").split(",")),
-            *look.refs("elbv2:target-group", raw.get("TargetGroupARNs", ())),
-        ),
-        used_by=_holding_nodegroup(look, tags),
-        facts={"instances": len(raw.get("Instances", ())), "state": raw.get("Status")},
-    )
-
-
-def _find_groups(look: Look) -> Iterator[Item]:
-    return (_group(look, raw) for raw in _groups(look))
-
-
-def _read_groups(look: Look, ids: Sequence[str]) -> Iterator[Item]:
-    for names in batches(list(ids), 50):
-        for raw in look.pages(
-            "autoscaling",
-            "describe_auto_scaling_groups",
-            "AutoScalingGroups",
-            _GROUPS_PAGE,
-            AutoScalingGroupNames=list(names),
-        ):
-            yield _group(look, raw)
-
-
-def _delete_group(look: Look, item: Item) -> str | None:
-    if item.used_by:
-        return f"it goes with {item.used_by[0]}"
-    try:
-        look.call(
-            "autoscaling",
-            "delete_auto_scaling_group",
-            AutoScalingGroupName=item.ref.id,
-            ForceDelete=True,
-        )
-    except Exception as error:
-        # AWS has one code for "not found" and for everything else that is wrong.
-        if error_code(error) != "ValidationError" or list(_read_groups(look, [item.ref.id])):
-            raise
-    return None
-
-
 def _volume(look: Look, raw: Raw) -> Item:
     attached = [a for a in raw.get("Attachments", ()) if a.get("InstanceId")]
     tags = tag_map(raw.get("Tags", ()))
@@ -186,14 +101,14 @@ def _volume(look: Look, raw: Raw) -> Item:
             "zone": raw.get("AvailabilityZone"),
             "claim": "/".join(claim) if all(claim) else "",
             "csi-volume": tags.get("CSIVolumeName"),
-            _GOES_ALONG: flag(any(a.get("DeleteOnTermination") for a in attached)),
+            GOES_ALONG: flag(any(a.get("DeleteOnTermination") for a in attached)),
         },
     )
 
 
 def _find_volumes(look: Look) -> Iterator[Item]:
-    """Yield volumes, but for those that are a part of an instance and go with it."""
-    return (item for item in _VOLUMES.find(look) if _GOES_ALONG not in item.facts)
+    """Yield volumes of anybody's stack or cluster, but for those that go with their instance."""
+    return (i for i in _VOLUMES.find(look) if GOES_ALONG not in i.facts and may_be_ours(i))
 
 
 def _delete_volume(look: Look, item: Item) -> str | None:
@@ -218,6 +133,10 @@ def _snapshot(look: Look, raw: Raw) -> Item | None:
     )
 
 
+def _find_snapshots(look: Look) -> Iterator[Item]:
+    return (item for item in _SNAPSHOTS.find(look) if may_be_ours(item))
+
+
 def _delete_snapshot(look: Look, item: Item) -> str | None:
     look.call("ec2", "delete_snapshot", SnapshotId=item.ref.id)
     return None
@@ -229,31 +148,17 @@ _INSTANCES = Listing(
 _TEMPLATES = Listing(
     "describe_launch_templates", "LaunchTemplates", 200, _template, "launch-template-id"
 )
-_VOLUMES = Listing("describe_volumes", "Volumes", 1000, _volume, "volume-id", narrow=marked_only)
+_VOLUMES = Listing("describe_volumes", "Volumes", 1000, _volume, "volume-id")
 _SNAPSHOTS = Listing(
     "describe_snapshots",
     "Snapshots",
     1000,
     _snapshot,
     "snapshot-id",
-    narrow=marked_only,
     more={"OwnerIds": ["self"]},
 )
 
 HANDLERS = (
-    Handler(
-        Kind(
-            "autoscaling:group",
-            "Autoscaling group",
-            15,
-            proofs=TAG_PROOFS,
-            held_by=("eks:nodegroup",),
-        ),
-        _find_groups,
-        _delete_group,
-        _read_groups,
-        codes={"ResourceContention": "busy"},
-    ),
     Handler(
         Kind(
             "ec2:instance",
@@ -300,7 +205,7 @@ HANDLERS = (
             usd_per_month=per_gib(0.05),
             proofs=TAG_PROOFS,
         ),
-        _SNAPSHOTS.find,
+        _find_snapshots,
         _delete_snapshot,
         _SNAPSHOTS.read,
     ),

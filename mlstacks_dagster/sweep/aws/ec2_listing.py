@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlstacks_dagster.sweep.aws.look import Look, Raw, batches
-from mlstacks_dagster.sweep.aws.names import CLUSTER_TAG_KEYS
 from mlstacks_dagster.sweep.inventory.model import Item, Ref
-from mlstacks_dagster.sweep.marks import INSTALL
 
 __all__ = [
+    "GOES_ALONG",
     "MADE_PROOFS",
     "TAG_PROOFS",
     "VPC_PROOFS",
@@ -19,10 +18,12 @@ __all__ = [
     "by",
     "flag",
     "in_vpc",
-    "marked_only",
 ]
 
 _IDS_PER_CALL = 200
+
+GOES_ALONG = "goes-with-instance"
+"""The fact of what is a part of an instance: not listed, since it goes with that."""
 
 TAG_PROOFS = ("T1 our tags", "T2 tag of a cluster of ours")
 VPC_PROOFS = (*TAG_PROOFS, "inside a VPC of ours (only reported)")
@@ -44,32 +45,27 @@ def in_vpc(look: Look, raw: Raw, made: object) -> dict[str, tuple[Ref, ...]]:
     return {"inside": vpc, "uses": ()} if made else {"inside": (), "uses": vpc}
 
 
-def marked_only() -> list[dict[str, Any]]:
-    """Return the filter for what has a mark of any installation, or names a cluster."""
-    return [{"Name": "tag-key", "Values": [INSTALL, *CLUSTER_TAG_KEYS]}]
-
-
 @dataclass(frozen=True)
 class Listing:
     """One describe call: its name, where items are in the answer, the biggest page it takes.
 
     ``make`` turns an entry into an item, None when it is of no interest. ``id_filter`` names
-    the filter by id (a filter says nothing of what is gone, where a list of ids would fail).
+    the filter by id, which says nothing of what is gone, where a list of ids would fail;
+    without one ``read`` can't be used.
     """
 
     operation: str
     key: str
     limit: int | None
     make: Callable[[Look, Raw], Item | None]
-    id_filter: str
-    narrow: Callable[[], list[dict[str, Any]]] = list
+    id_filter: str = ""
     more: Mapping[str, Any] | None = None
     parameter: str = "Filters"
     unwrap: str | None = None
 
     def find(self, look: Look) -> Iterator[Item]:
         """Yield all items of the region."""
-        return self._items(look, self.raws(look, self.narrow()))
+        return self._items(look, self.raws(look, []))
 
     def read(self, look: Look, ids: Sequence[str]) -> Iterator[Item]:
         """Yield those of ``ids`` that exist."""

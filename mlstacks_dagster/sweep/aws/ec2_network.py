@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 
+from mlstacks_dagster.sweep.aws.ec2_endpoints import endpoints
 from mlstacks_dagster.sweep.aws.ec2_listing import (
+    GOES_ALONG,
     MADE_PROOFS,
     TAG_PROOFS,
     VPC_PROOFS,
@@ -24,18 +27,35 @@ _CNI_CREATED = "node.k8s.amazonaws.com/createdAt"
 _MADE = re.compile(r"^(aws-K8S-i-|aws-k8s-(branch|trunk)-eni|Amazon EKS |ELB )")
 _CLUSTER = re.compile(r"^Amazon EKS \S+$")
 _MODERN = re.compile(r"^ELB ((?:app|net|gwy)/[^/]+/[0-9a-f]+)$")
-_HOLDERS = (
+_DESCRIBED = (
     (re.compile(r"^ELB ([^/]+)$"), "elb:load-balancer"),
-    (re.compile(r"^Interface for NAT Gateway (nat-[0-9a-f]+)$"), "ec2:nat-gateway"),
-    (re.compile(r"^VPC Endpoint Interface (vpce-[0-9a-f]+)$"), "ec2:vpc-endpoint"),
     (re.compile(r"^EFS mount target for (fs-[0-9a-f]+)"), "efs:file-system"),
 )
+
+
+def _nats(look: Look) -> list[Raw]:
+    return look.once("nats", lambda: list(_NATS.raws(look, [])))
+
+
+def _holders(look: Look) -> Mapping[str, Ref]:
+    """Return which NAT gateway or endpoint an interface belongs to, by what these say."""
+    held = {
+        address["NetworkInterfaceId"]: look.ref("ec2:nat-gateway", raw["NatGatewayId"])
+        for raw in _nats(look)
+        for address in raw.get("NatGatewayAddresses", ())
+        if address.get("NetworkInterfaceId") and raw.get("State") != "deleted"
+    }
+    for raw in endpoints(look):
+        holder = look.ref("ec2:vpc-endpoint", raw["VpcEndpointId"])
+        held.update(dict.fromkeys(raw.get("NetworkInterfaceIds", ()), holder))
+    return held
 
 
 def _interface(look: Look, raw: Raw) -> Item:
     tags = tag_map(raw.get("TagSet", ()))
     description = raw.get("Description", "")
-    managed = raw.get("RequesterManaged")
+    holder = look.once("holders", lambda: _holders(look)).get(raw["NetworkInterfaceId"])
+    managed = raw.get("RequesterManaged") or holder is not None
     place = in_vpc(look, raw, managed or _MADE.match(description))
     return look.item(
         "ec2:network-interface",
@@ -48,7 +68,7 @@ def _interface(look: Look, raw: Raw) -> Item:
             *look.refs("ec2:subnet", [raw.get("SubnetId")]),
             *look.refs("ec2:security-group", [g["GroupId"] for g in raw.get("Groups", ())]),
         ),
-        used_by=_users(look, raw, description) if raw.get("Status") != "available" else (),
+        used_by=_users(look, raw, description) if holder is None else (holder,),
         texts=[description],
         facts={
             "state": raw.get("Status"),
@@ -56,8 +76,20 @@ def _interface(look: Look, raw: Raw) -> Item:
             "managed": flag(managed),
             "requester": raw.get("RequesterId"),
             "kind": raw.get("InterfaceType"),
+            GOES_ALONG: flag(_is_part(raw)),
         },
     )
+
+
+def _is_part(raw: Raw) -> bool:
+    """Tell whether an interface is a part of an instance, and goes with it."""
+    attachment = raw.get("Attachment") or {}
+    first = attachment.get("DeviceIndex") == 0  # which can't be taken off
+    return bool(attachment.get("InstanceId") and (first or attachment.get("DeleteOnTermination")))
+
+
+def _find_interfaces(look: Look) -> Iterator[Item]:
+    return (item for item in _INTERFACES.find(look) if GOES_ALONG not in item.facts)
 
 
 def _users(look: Look, raw: Raw, description: str) -> tuple[Ref, ...]:
@@ -66,6 +98,8 @@ def _users(look: Look, raw: Raw, description: str) -> tuple[Ref, ...]:
     What a cluster's control plane holds goes with the cluster, which ``clusters`` names. A
     holder that isn't known is one all the same.
     """
+    if raw.get("Status") == "available":
+        return ()
     attachment = raw.get("Attachment") or {}
     if attachment.get("InstanceId"):
         return look.refs("ec2:instance", [attachment["InstanceId"]])
@@ -74,7 +108,7 @@ def _users(look: Look, raw: Raw, description: str) -> tuple[Ref, ...]:
     if match := _MODERN.match(description):
         arn = f"arn:{_partition(look.asked)}:elasticloadbalancing:{look.region}:{look.account}"
         return look.refs("elbv2:load-balancer", [f"{arn}:loadbalancer/{match[1]}"])
-    for pattern, type_ in _HOLDERS:
+    for pattern, type_ in _DESCRIBED:
         if match := pattern.match(description):
             return look.refs(type_, [match[1]])
     holder = description or raw.get("RequesterId") or attachment.get("AttachmentId") or "unknown"
@@ -97,7 +131,7 @@ def _time(text: str | None) -> float | None:
 def _delete_interface(look: Look, item: Item) -> str | None:
     if item.facts.get("managed") == "true":
         return "an AWS service made it and takes it away with what it belongs to"
-    if item.facts.get("state") != "available":
+    if item.used_by or item.facts.get("state") != "available":
         holders = ", ".join(str(ref) for ref in item.used_by) or "something"
         return f"attached to {holders}; it is never detached by force"
     look.call("ec2", "delete_network_interface", NetworkInterfaceId=item.ref.id)
@@ -147,6 +181,10 @@ def _nat(look: Look, raw: Raw) -> Item | None:
     )
 
 
+def _find_nats(look: Look) -> Iterator[Item]:
+    return (item for raw in _nats(look) if (item := _nat(look, raw)) is not None)
+
+
 def _delete_nat(look: Look, item: Item) -> str | None:
     look.call("ec2", "delete_nat_gateway", NatGatewayId=item.ref.id)
     return None
@@ -184,13 +222,13 @@ _GATEWAYS = Listing(
 HANDLERS = (
     Handler(
         Kind("ec2:nat-gateway", "NAT gateway", 45, usd_per_month=flat(32.85), proofs=VPC_PROOFS),
-        _NATS.find,
+        _find_nats,
         _delete_nat,
         _NATS.read,
     ),
     Handler(
         Kind("ec2:network-interface", "Network interface", 50, proofs=MADE_PROOFS, structural=True),
-        _INTERFACES.find,
+        _find_interfaces,
         _delete_interface,
         _INTERFACES.read,
         codes={"InvalidParameterValue": "busy", "OperationNotPermitted": "refused"},

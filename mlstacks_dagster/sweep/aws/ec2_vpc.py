@@ -1,4 +1,4 @@
-"""VPCs with their subnets, route tables, access lists, endpoints and connections.
+"""VPCs with their subnets, route tables, access lists and peering connections.
 
 The default VPC of a region is AWS's own: whatever is written on it or its subnets, neither is
 ever a stack's.
@@ -9,14 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from mlstacks_dagster.sweep.aws.ec2_listing import (
-    MADE_PROOFS,
     VPC_PROOFS,
     Listing,
     flag,
-    in_vpc,
 )
 from mlstacks_dagster.sweep.aws.look import Handler, Look, Raw
-from mlstacks_dagster.sweep.aws.names import epoch, tag_map
 from mlstacks_dagster.sweep.inventory.handlers import Kind
 from mlstacks_dagster.sweep.inventory.model import Item, Ref
 
@@ -123,40 +120,6 @@ def _delete_list(look: Look, item: Item) -> str | None:
     return None
 
 
-def _endpoint(look: Look, raw: Raw) -> Item | None:
-    if str(raw.get("State", "")).lower() == "deleted":
-        return None
-    tags = tag_map(raw.get("Tags", ()))
-    guarded = tags.get("GuardDutyManaged") == "true"
-    place = in_vpc(look, raw, guarded and "guardduty-data" in raw.get("ServiceName", ""))
-    return look.item(
-        "ec2:vpc-endpoint",
-        raw["VpcEndpointId"],
-        tags=tags,
-        created=epoch(raw.get("CreationTimestamp")),
-        inside=place["inside"],
-        uses=(
-            *place["uses"],
-            *look.refs("ec2:subnet", raw.get("SubnetIds", ())),
-            *look.refs("ec2:security-group", [g["GroupId"] for g in raw.get("Groups", ())]),
-        ),
-        facts={
-            "service": raw.get("ServiceName"),
-            "state": raw.get("State"),
-            "kind": raw.get("VpcEndpointType"),
-        },
-    )
-
-
-def _delete_endpoint(look: Look, item: Item) -> str | None:
-    from botocore.exceptions import ClientError  # noqa: PLC0415 - slow to load
-
-    answer = look.call("ec2", "delete_vpc_endpoints", VpcEndpointIds=[item.ref.id])
-    for failure in answer.get("Unsuccessful", ()):
-        raise ClientError({"Error": failure.get("Error", {})}, "DeleteVpcEndpoints")
-    return None
-
-
 def _connection(look: Look, raw: Raw) -> Item | None:
     if raw.get("Status", {}).get("Code") in _OVER:
         return None
@@ -202,8 +165,7 @@ def _delete_exit(look: Look, item: Item) -> str | None:
 _VPCS = Listing("describe_vpcs", "Vpcs", 1000, _vpc, "vpc-id")
 _SUBNETS = Listing("describe_subnets", "Subnets", 1000, _subnet, "subnet-id")
 _TABLES = Listing("describe_route_tables", "RouteTables", 100, _table, "route-table-id")
-_LISTS = Listing("describe_network_acls", "NetworkAcls", 1000, _list, "network-acl-id")
-_ENDPOINTS = Listing("describe_vpc_endpoints", "VpcEndpoints", 1000, _endpoint, "vpc-endpoint-id")
+_LISTS = Listing("describe_network_acls", "NetworkAcls", 1000, _list)
 _CONNECTIONS = Listing(
     "describe_vpc_peering_connections",
     "VpcPeeringConnections",
@@ -211,9 +173,7 @@ _CONNECTIONS = Listing(
     _connection,
     "vpc-peering-connection-id",
 )
-_EXITS = Listing(
-    "describe_egress_only_internet_gateways", "EgressOnlyInternetGateways", 255, _exit, ""
-)
+_EXITS = Listing("describe_egress_only_internet_gateways", "EgressOnlyInternetGateways", 255, _exit)
 
 _IN_SUBNETS = (
     "ec2:instance",
@@ -237,19 +197,6 @@ _IN_VPCS = (
 
 HANDLERS = (
     Handler(
-        Kind(
-            "ec2:vpc-endpoint",
-            "VPC endpoint",
-            36,
-            usd_per_month=lambda i: 0.0 if i.facts.get("kind") == "Gateway" else 7.3,
-            proofs=MADE_PROOFS,
-            structural=True,
-        ),
-        _ENDPOINTS.find,
-        _delete_endpoint,
-        _ENDPOINTS.read,
-    ),
-    Handler(
         Kind("ec2:vpc-peering-connection", "VPC peering connection", 40, proofs=VPC_PROOFS),
         _in_vpcs(_CONNECTIONS),
         _delete_connection,
@@ -266,7 +213,7 @@ HANDLERS = (
         Kind("ec2:network-acl", "Network access list", 71, proofs=VPC_PROOFS),
         _in_vpcs(_LISTS),
         _delete_list,
-        _LISTS.read,
+        lambda look, _ids: _LISTS.find(look),
     ),
     Handler(
         Kind("ec2:route-table", "Route table", 72, proofs=VPC_PROOFS),
@@ -278,7 +225,7 @@ HANDLERS = (
         Kind("ec2:egress-only-gateway", "Egress-only internet gateway", 74, proofs=VPC_PROOFS),
         _in_vpcs(_EXITS),
         _delete_exit,
-        lambda look, _ids: _EXITS.find(look),  # there is no filter for them
+        lambda look, _ids: _EXITS.find(look),
     ),
     Handler(
         Kind("ec2:vpc", "VPC", 76, proofs=("T1 our tags",), held_by=_IN_VPCS),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-__all__ = ["CLUSTER_TAG_KEYS", "clusters_of", "epoch", "owner_hint", "tag_map"]
+__all__ = ["clusters_of", "epoch", "owner_hint", "tag_map"]
 
 _CLUSTER_PREFIX = "kubernetes.io/cluster/"
 _CLUSTER_VALUES = (
@@ -21,9 +21,6 @@ _CLUSTER_VALUES = (
     "ingress.k8s.aws/cluster",
     "karpenter.k8s.aws/cluster",
 )
-CLUSTER_TAG_KEYS = (f"{_CLUSTER_PREFIX}*", *_CLUSTER_VALUES)
-"""Tag keys that name a cluster, as EC2's ``tag-key`` filter takes them."""
-
 _DESCRIPTIONS = (
     re.compile(r"^Amazon EKS ([0-9A-Za-z][\w-]{0,99})$"),
     re.compile(r"^/aws/eks/([^/]+)/"),

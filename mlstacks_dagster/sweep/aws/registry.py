@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mlstacks_dagster.sweep.aws import (
+    autoscaling,
     balancers,
     buckets,
     clusters,
     databases,
     dns,
     ec2_compute,
+    ec2_endpoints,
     ec2_groups,
     ec2_network,
     ec2_vpc,
@@ -32,6 +34,8 @@ _FAMILIES: tuple[tuple[Handler, ...], ...] = (
     ec2_network.HANDLERS,
     ec2_groups.HANDLERS,
     ec2_compute.HANDLERS,
+    autoscaling.HANDLERS,
+    ec2_endpoints.HANDLERS,
     ec2_vpc.HANDLERS,
     balancers.HANDLERS,
     logs.HANDLERS,
