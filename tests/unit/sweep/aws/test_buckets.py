@@ -6,8 +6,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from mlstacks_dagster.errors import RefusedError
+from tests.unit.sweep.aws.plants import Plant, pairs
 from tests.unit.sweep.aws.scripted import Scripted, refusal
-from tests.unit.sweep.aws.services import MARKS, OURS, Bench, Plant, bench, clients, pairs
+from tests.unit.sweep.aws.services import MARKS, OURS, Bench, bench, clients
 
 __all__ = ["bench", "clients"]
 

@@ -6,17 +6,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from mlstacks_dagster.sweep.inventory.model import GLOBAL, Ref
+from tests.unit.sweep.aws.plants import Plant
 from tests.unit.sweep.aws.scripted import Scripted, refusal
-from tests.unit.sweep.aws.services import (
-    ACCOUNT,
-    MARKS,
-    OURS,
-    REGION,
-    Bench,
-    Plant,
-    bench,
-    clients,
-)
+from tests.unit.sweep.aws.services import ACCOUNT, MARKS, OURS, REGION, Bench, bench, clients
 
 __all__ = ["bench", "clients"]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mlstacks_dagster.sweep.inventory.model import Ref
-from tests.unit.sweep.aws.services import MARKS, OURS, REGION, Bench, Plant, bench, clients, pairs
+from tests.unit.sweep.aws.plants import Plant, pairs
+from tests.unit.sweep.aws.services import MARKS, OURS, REGION, Bench, bench, clients
 
 __all__ = ["bench", "clients"]
 

@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
+from tests.unit.sweep.aws.plants import Plant, pairs
 from tests.unit.sweep.aws.scripted import Scripted, refusal
-from tests.unit.sweep.aws.services import (
-    ACCOUNT,
-    MARKS,
-    OURS,
-    REGION,
-    Bench,
-    Plant,
-    bench,
-    clients,
-    pairs,
-)
+from tests.unit.sweep.aws.services import ACCOUNT, MARKS, OURS, REGION, Bench, bench, clients
 
 __all__ = ["bench", "clients"]
 

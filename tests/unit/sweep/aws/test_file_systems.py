@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from mlstacks_dagster.sweep.inventory.model import Item
+from tests.unit.sweep.aws.plants import Plant, pairs
 from tests.unit.sweep.aws.scripted import Scripted, refusal
-from tests.unit.sweep.aws.services import MARKS, OURS, Bench, Plant, bench, clients, pairs
+from tests.unit.sweep.aws.services import MARKS, OURS, Bench, bench, clients
 
 __all__ = ["bench", "clients"]
 

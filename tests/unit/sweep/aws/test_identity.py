@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from mlstacks_dagster.sweep.inventory.model import GLOBAL, Ref
+from tests.unit.sweep.aws.plants import Plant, pairs
 from tests.unit.sweep.aws.scripted import Scripted
-from tests.unit.sweep.aws.services import MARKS, OURS, Bench, Plant, bench, clients, pairs
+from tests.unit.sweep.aws.services import MARKS, OURS, Bench, bench, clients
 
 __all__ = ["bench", "clients"]
 

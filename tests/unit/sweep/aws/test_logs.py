@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.unit.sweep.aws.plants import Plant
 from tests.unit.sweep.aws.scripted import Scripted, refusal
-from tests.unit.sweep.aws.services import MARKS, OURS, THEIR_MARKS, Bench, Plant, bench, clients
+from tests.unit.sweep.aws.services import MARKS, OURS, THEIR_MARKS, Bench, bench, clients
 
 __all__ = ["bench", "clients"]
 

@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from mlstacks_dagster.sweep.inventory.model import GLOBAL, Ref
+from tests.unit.sweep.aws.plants import ROLE, Plant, pairs
 from tests.unit.sweep.aws.scripted import Scripted, refusal
 from tests.unit.sweep.aws.services import (
     ACCOUNT,
@@ -15,12 +16,9 @@ from tests.unit.sweep.aws.services import (
     MARKS,
     OURS,
     REGION,
-    ROLE,
     Bench,
-    Plant,
     bench,
     clients,
-    pairs,
 )
 
 __all__ = ["bench", "clients"]

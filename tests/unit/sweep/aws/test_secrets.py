@@ -5,18 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from mlstacks_dagster.sweep.inventory.model import GLOBAL, Ref
+from tests.unit.sweep.aws.plants import Plant, pairs
 from tests.unit.sweep.aws.scripted import Scripted
-from tests.unit.sweep.aws.services import (
-    ACCOUNT,
-    MARKS,
-    OURS,
-    REGION,
-    Bench,
-    Plant,
-    bench,
-    clients,
-    pairs,
-)
+from tests.unit.sweep.aws.services import ACCOUNT, MARKS, OURS, REGION, Bench, bench, clients
 
 __all__ = ["bench", "clients"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.unit.sweep.aws.plants import Plant
 from tests.unit.sweep.aws.services import (
     HANDLERS,
     MARKS,
@@ -11,7 +12,6 @@ from tests.unit.sweep.aws.services import (
     THEIR_MARKS,
     THEIRS,
     Bench,
-    Plant,
     bench,
     clients,
 )
