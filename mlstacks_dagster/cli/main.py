@@ -25,6 +25,7 @@ VERBS = {
     "destroy": "Destroy a stack, or some of its components.",
     "status": "Show what is deployed.",
     "output": "Print the outputs of a deployed stack.",
+    "sweep": "List what destroyed stacks have left, and delete what you approve.",
     "catalog": "List what can be deployed.",
     "sandbox": "Start, stop or look into the emulated AWS on this machine.",
     "demo": "Deploy the quickstart example into the sandbox.",
