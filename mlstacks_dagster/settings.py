@@ -16,6 +16,7 @@ Every setting is an environment variable ``MLSTACKS_*``; the table is ``docs/set
 ``MLSTACKS_SWEEP_ACCOUNTS`` accounts that sweeps list, separated by commas: ``aws``,
                            ``aws:PROFILE``, ``gcp:PROJECT``; default: what the stacks have used
 ``MLSTACKS_EXTRA_REGIONS`` cloud regions newer than this release, separated by commas
+``MLSTACKS_IDLE_AFTER``    seconds without use after which a cluster counts as idle; default 43200
 ``MLSTACKS_LOCK_TIMEOUT``  seconds to wait for another run on the same stack; default 3600
 ========================== ======================================================================
 """
@@ -32,6 +33,7 @@ from mlstacks_dagster.errors import SettingError
 __all__ = ["Settings", "data_root", "process_environment"]
 
 _DEFAULT_LOCK_TIMEOUT_SECONDS = 3600.0
+_DEFAULT_IDLE_SECONDS = 43_200.0
 
 
 def process_environment() -> dict[str, str]:
@@ -63,6 +65,7 @@ class Settings:
     sandbox: bool = False
     sweep_accounts: tuple[str, ...] = ()
     extra_regions: tuple[str, ...] = ()
+    idle_after: float = _DEFAULT_IDLE_SECONDS
     lock_timeout: float = _DEFAULT_LOCK_TIMEOUT_SECONDS
 
     @classmethod
@@ -91,6 +94,7 @@ class Settings:
             sandbox=_flag(env, "MLSTACKS_SANDBOX"),
             sweep_accounts=_list(env, "MLSTACKS_SWEEP_ACCOUNTS"),
             extra_regions=_list(env, "MLSTACKS_EXTRA_REGIONS"),
+            idle_after=_seconds(env, "MLSTACKS_IDLE_AFTER", _DEFAULT_IDLE_SECONDS),
             lock_timeout=_seconds(env, "MLSTACKS_LOCK_TIMEOUT", _DEFAULT_LOCK_TIMEOUT_SECONDS),
         )
 

@@ -39,12 +39,20 @@ if TYPE_CHECKING:
         UnresolvedAssetJobDefinition,
     )
 
-__all__ = ["EXPIRED", "FAILED", "REMOVED", "TeardownSensors", "deployed_stacks"]
+__all__ = ["EXPIRED", "FAILED", "IDLE", "REMOVED", "TeardownSensors", "deployed_stacks"]
 
 EXPIRED = "expired_stacks"
 FAILED = "failed_deploys"
+IDLE = "idle_clusters"
 REMOVED = "removed_files"
 REMOVED_SECONDS = 600.0
+_INTERVALS = {REMOVED: 60, IDLE: 600}
+
+
+def _cluster_use(stack: StackRecord, settings: Settings, ledger: Ledger, since: float) -> str:
+    from mlstacks_dagster.lifecycle.idle import cluster_use  # noqa: PLC0415 - heavy
+
+    return cluster_use(stack, settings, ledger, since)
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,8 @@ class TeardownSensors:
     """Makes the sensors of a code location.
 
     ``keys`` are the cleanup assets by stack; ``clock`` returns Unix seconds; ``reload`` asks for
-    the stacks to be read again and tells whether that was done.
+    the stacks to be read again and tells whether that was done; ``use`` says what uses a stack's
+    cluster.
     """
 
     snapshot: StackSnapshot
@@ -61,18 +70,20 @@ class TeardownSensors:
     keys: Mapping[str, Sequence[dg.AssetKey]]
     clock: Callable[[], float] = time.time
     reload: Callable[[Settings], bool] = ask_reload
+    use: Callable[[StackRecord, Settings, Ledger, float], str] = _cluster_use
     _entries: dict[str, StackEntry] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._entries.update({entry.name: entry for entry in self.snapshot.stacks})
 
     def all(self) -> list[dg.SensorDefinition]:
-        """Return the three sensors."""
+        """Return the four sensors."""
         running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
         return [
             self._sensor(EXPIRED, self._expired, running, _EXPIRED_TEXT),
             self._sensor(FAILED, self._failed, running, _FAILED_TEXT),
             self._sensor(REMOVED, self._removed, stopped, _REMOVED_TEXT),
+            self._sensor(IDLE, self._idle, stopped, _IDLE_TEXT),
         ]
 
     def _sensor(
@@ -85,7 +96,7 @@ class TeardownSensors:
         @dg.sensor(
             name=name,
             job=self.job,
-            minimum_interval_seconds=60 if name == REMOVED else 30,
+            minimum_interval_seconds=_INTERVALS.get(name, 30),
             default_status=status,
             description=description,
         )
@@ -141,6 +152,25 @@ class TeardownSensors:
         confirmed = [s for s in gone if before.confirms(subject(s), now, REMOVED_SECONDS)]
         due = [_Due(s, "file_removed", f"its file {s.source} was removed") for s in confirmed]
         return self._result(context, ledger, due, before.see(map(subject, gone), now))
+
+    def _idle(self, context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.SensorResult:
+        now, before = self.clock(), Sightings.parse(context.cursor)
+        settings, idle = self.site.settings, []
+        for stack in deployed_stacks(ledger, settings):
+            try:
+                used_by = self.use(stack, settings, ledger, now - settings.idle_after)
+            except MlstacksError as error:
+                # What can't be asked may be in use.
+                context.log.info(f"{stack.name}: {error}")
+                continue
+            if used_by:
+                context.log.info(f"{stack.name}: used by {used_by}")
+            else:
+                idle.append(stack)
+        confirmed = [s for s in idle if before.confirms(subject(s), now, settings.idle_after)]
+        words = f"its cluster was idle for {settings.idle_after / 3600:.1f} h"
+        due = [_Due(s, "idle", words) for s in confirmed]
+        return self._result(context, ledger, due, before.see(map(subject, idle), now))
 
     def _result(
         self,
@@ -251,4 +281,9 @@ _FAILED_TEXT = (
 _REMOVED_TEXT = (
     "Launches the teardown of stacks whose file was removed from the stacks folder. Off until you "
     "start it: a checkout of another branch removes files too."
+)
+_IDLE_TEXT = (
+    "Launches the teardown of stacks whose cluster nothing has used for `MLSTACKS_IDLE_AFTER` "
+    "seconds: no pipeline, no job, no service but those that the stack installed. Off until you "
+    "start it."
 )

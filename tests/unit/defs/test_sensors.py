@@ -18,9 +18,10 @@ from mlstacks_dagster.defs.coordinator import TAG_STACK
 from mlstacks_dagster.defs.expiry import EXPIRY
 from mlstacks_dagster.defs.origin import remote_job_origin
 from mlstacks_dagster.defs.schedules import DRIFT_SCHEDULE
-from mlstacks_dagster.defs.sensors import EXPIRED, FAILED, REMOVED, TeardownSensors
+from mlstacks_dagster.defs.sensors import EXPIRED, FAILED, IDLE, REMOVED, TeardownSensors
 from mlstacks_dagster.defs.site import Site
 from mlstacks_dagster.defs.teardown_runs import TAG_REASON
+from mlstacks_dagster.errors import MlstacksError
 from mlstacks_dagster.ledger.records import StackRecord
 from mlstacks_dagster.ledger.store import Ledger
 from mlstacks_dagster.lifecycle.models import StackEntry, StackSnapshot
@@ -46,6 +47,7 @@ class World:
         self.events: list[dg.AssetCheckEvaluation] = []
         self.reloads: list[Settings] = []
         self.notes = ""
+        self.used_by = ""
 
     def deploy(
         self, name: str = "demo", *, run: str = "", ends: int | None = None, **options: Any
@@ -84,6 +86,7 @@ class World:
             keys=keys,
             clock=lambda: self.now,
             reload=self._reload,
+            use=self._use,
         )
         found = next(s for s in made.all() if s.name == sensor)
         context = dg.build_sensor_context(
@@ -97,6 +100,11 @@ class World:
         self.events = list(result.asset_events)  # type: ignore[arg-type]
         self.notes = (result.skip_reason and result.skip_reason.skip_message) or ""
         return list(result.run_requests or ())
+
+    def _use(self, stack: StackRecord, _settings: Settings, _ledger: Ledger, _since: float) -> str:
+        if self.used_by == "nobody knows":
+            raise MlstacksError(f"the cluster of {stack.name} doesn't answer")
+        return self.used_by
 
     def _reload(self, settings: Settings) -> bool:
         self.reloads.append(settings)
@@ -385,11 +393,28 @@ def test_a_removed_file_must_be_gone_for_ten_minutes(world: World) -> None:
     assert world.look(REMOVED) == []
 
 
+def test_an_idle_cluster_is_torn_down_after_being_idle_all_the_time(world: World) -> None:
+    hours = world.site.settings.idle_after
+    world.deploy()
+    assert world.look(IDLE) == []
+    for used_by in ("pod ml/train", "nobody knows"):
+        world.now += hours
+        world.used_by = used_by
+        assert world.look(IDLE) == [], "it is in use, or may be"
+        world.used_by = ""
+        assert world.look(IDLE) == [], "its idle time begins anew"
+    world.now += hours - 1
+    assert world.look(IDLE) == []
+    world.now += 1
+    [request] = world.look(IDLE)
+    assert request.tags[TAG_REASON] == "idle"
+
+
 def test_which_sensors_run_by_themselves(world: World) -> None:
     world.deploy()
     found = {s.name: s.default_status for s in world.definitions().sensors or ()}
     running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
-    assert found == {EXPIRED: running, FAILED: running, REMOVED: stopped}
+    assert found == {EXPIRED: running, FAILED: running, REMOVED: stopped, IDLE: stopped}
 
 
 def test_the_schedule_compares_each_deployed_stack_in_a_run_of_its_own(world: World) -> None:
