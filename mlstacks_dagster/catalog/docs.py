@@ -6,7 +6,7 @@ They show our own units only, so that what a developer has installed besides lea
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +38,10 @@ def generated_files(root: Path) -> dict[Path, str]:
     }
 
 
-def write_generated(root: Path) -> tuple[Path, ...]:
-    """Write the generated files under ``root``; returns those that changed."""
+def write_generated(root: Path, more: Mapping[Path, str] | None = None) -> tuple[Path, ...]:
+    """Write the generated files under ``root`` and those of ``more``; returns what changed."""
     changed = []
-    for path, text in generated_files(root).items():
+    for path, text in {**generated_files(root), **(more or {})}.items():
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")

@@ -17,7 +17,7 @@ __all__ = ["command"]
 @click.option(
     "--write",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write docs/catalog.md and schemas/ under this folder.",
+    help="Write docs/catalog.md, docs/sweep-coverage.md and schemas/ under this folder.",
 )
 def command(as_json: bool, write: Path | None) -> None:
     """List every unit that can be deployed."""
@@ -27,15 +27,16 @@ def command(as_json: bool, write: Path | None) -> None:
     catalog = load_catalog(Settings.load())
     if write is not None:
         from mlstacks_dagster.catalog.docs import write_generated
+        from mlstacks_dagster.sweep.docs import COVERAGE_PAGE, coverage_page
 
         try:
-            write_generated(write)
+            write_generated(write, {write / COVERAGE_PAGE: coverage_page()})
         except OSError as error:
             raise InputError(
                 f"can't write under {write}: {(error.strerror or str(error)).lower()}",
                 remedy="name a folder that you may write to",
             ) from error
-        click.echo(f"wrote docs/catalog.md and schemas/ under {write}")
+        click.echo(f"wrote docs/catalog.md, {COVERAGE_PAGE} and schemas/ under {write}")
         return
     units = sorted(catalog.units, key=lambda u: (u.provider, u.component is not None, u.name))
     rows = [
