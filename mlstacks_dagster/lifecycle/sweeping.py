@@ -72,10 +72,13 @@ class Sweeper:
     ) -> SweepPlan:
         """List an account, decide, and write the plan into the ledger; deletes nothing.
 
-        No ``regions`` means all. Raises :class:`~mlstacks_dagster.errors.MlstacksError` when the
-        account can't be opened; a list that fails is part of the plan.
+        No ``regions`` means all, in the sandbox those that stacks there have used. Raises
+        :class:`~mlstacks_dagster.errors.MlstacksError` when the account can't be opened; a list
+        that fails is part of the plan.
         """
         policy = policy or Policy()
+        if self.target == "sandbox":
+            regions = regions or self._sandbox_regions()
         cloud = self._open(account, self._wiring, regions)
         snapshot = cloud.snapshot(progress=self.progress)
         provider, name = snapshot.scope.provider, snapshot.scope.account
@@ -197,6 +200,13 @@ class Sweeper:
                 "forgotten when it was destroyed",
                 remedy="look with those credentials: mlstacks-dagster sweep --account PROFILE",
             ) from error
+
+    def _sandbox_regions(self) -> tuple[str, ...]:
+        """Return the regions of all stacks of sandboxes: nothing else is in an emulator."""
+        facts = self.ledger.sweeps.facts()
+        stacks = self.ledger.stacks(include_destroyed=True)
+        found = {r for s in stacks if s.target == "sandbox" for r in regions_of(s, facts)}
+        return tuple(sorted(found)) or (home_region_of({}),)
 
     @property
     def _wiring(self) -> Wiring:

@@ -16,8 +16,7 @@ from mlstacks_dagster.lifecycle.sweeping import Sweeper
 from mlstacks_dagster.settings import Settings
 from mlstacks_dagster.sweep.inventory.model import Scope
 from tests.unit.cli.conftest import Said, Terminal
-from tests.unit.lifecycle.sweep_world import SweepWorld, sweep_world
-from tests.unit.lifecycle.test_verify_teardown import sandbox
+from tests.unit.lifecycle.sweep_world import SweepWorld, sandbox, sweep_world
 from tests.unit.sweep.inventory.fake_cloud import FakeCloud
 
 

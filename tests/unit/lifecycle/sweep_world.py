@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from mlstacks_dagster.catalog.models import Plan
@@ -130,3 +132,10 @@ def sweep_world(settings: Settings) -> Iterator[SweepWorld]:
     clock = FakeClock()
     with Ledger.open(settings.ledger_url, clock) as ledger:
         yield SweepWorld(settings, ledger, clock)
+
+
+def sandbox(folder: Path, instance: str) -> None:
+    """Write down that a sandbox runs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    wiring = {"target": "sandbox", "instance_id": instance, "endpoint_url": "http://127.0.0.1:1"}
+    (folder / "wiring.json").write_text(json.dumps(wiring))

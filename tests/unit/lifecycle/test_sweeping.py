@@ -16,8 +16,8 @@ from mlstacks_dagster.lifecycle.sweeping import find_record
 from mlstacks_dagster.sweep.inventory.model import Item, Scope
 from mlstacks_dagster.sweep.inventory.plan import SweepPlan
 from mlstacks_dagster.sweep.inventory.verdict import Policy
-from tests.unit.ledger.helpers import begin
-from tests.unit.lifecycle.sweep_world import AWS, DAY, SweepWorld, sweep_world
+from tests.unit.ledger.helpers import begin, make_plan
+from tests.unit.lifecycle.sweep_world import AWS, DAY, SweepWorld, sandbox, sweep_world
 from tests.unit.lifecycle.world import World
 from tests.unit.sweep.inventory.fake_cloud import FakeCloud
 
@@ -334,3 +334,15 @@ def test_without_a_sandbox_its_account_can_not_be_swept(sweeps: SweepWorld) -> N
     with pytest.raises(SandboxError):
         sweeps.sweeper.plan(AWS)
     assert sweeps.opened == []
+
+
+def test_in_the_sandbox_the_regions_are_those_that_stacks_have_used(sweeps: SweepWorld) -> None:
+    sandbox(sweeps.settings.sandbox_dir, "one")
+    sweeps.target = "sandbox"
+    sweeps.sweeper.plan(AWS)
+    sweeps.destroyed(plan=make_plan("real", region="r8"))
+    sweeps.destroyed(target="sandbox", sandbox_id="none", plan=make_plan("demo", region="r2"))
+    sweeps.deployed(target="sandbox", sandbox_id="one", plan=make_plan("demo", region="r1"))
+    sweeps.sweeper.plan(AWS)
+    sweeps.sweeper.plan(AWS, regions=("r9",))
+    assert [opened.regions for opened in sweeps.opened] == [("us-east-1",), ("r1", "r2"), ("r9",)]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +14,7 @@ from mlstacks_dagster.lifecycle.sealing import references, remove_sealed, seal
 from mlstacks_dagster.sweep.inventory.model import Scope
 from mlstacks_dagster.sweep.inventory.verify import TeardownReport
 from tests.unit.ledger.helpers import begin, make_plan, make_unit
-from tests.unit.lifecycle.sweep_world import SweepWorld, sweep_world
+from tests.unit.lifecycle.sweep_world import SweepWorld, sandbox, sweep_world
 from tests.unit.lifecycle.world import World
 from tests.unit.sweep.inventory.fake_cloud import FakeCloud
 
@@ -30,12 +28,6 @@ def sweeps(world: World) -> Iterator[SweepWorld]:
 def verify(sweeps: SweepWorld, stack_id: str) -> TeardownReport:
     (report,) = sweeps.sweeper.verify(stack_id)
     return report
-
-
-def sandbox(folder: Path, instance: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    wiring = {"target": "sandbox", "instance_id": instance, "endpoint_url": "http://127.0.0.1:1"}
-    (folder / "wiring.json").write_text(json.dumps(wiring))
 
 
 def plan_of(*environments: dict[str, str], **more: Any) -> Plan:
