@@ -94,7 +94,8 @@ def _print_unlisted(rows: Iterable[Coverage]) -> None:
 
 def _place(scope: Scope) -> str:
     alias = f" ({scope.alias})" if scope.alias else ""
-    (where,) = _plain(f"{scope.provider} {scope.account}{alias}, {len(scope.regions)} regions")
+    regions = f"{len(scope.regions)} region" + ("s" if len(scope.regions) != 1 else "")
+    (where,) = _plain(f"{scope.provider} {scope.account}{alias}, {regions}")
     return where
 
 
