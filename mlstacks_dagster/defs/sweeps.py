@@ -25,6 +25,7 @@ __all__ = [
     "CLEAN",
     "SWEEP_SCHEDULE",
     "SweepApproval",
+    "VerifyConfig",
     "sweep_assets",
     "sweep_jobs",
     "sweep_schedules",

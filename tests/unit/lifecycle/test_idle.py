@@ -74,7 +74,7 @@ def test_work_that_ended_counts_until_it_is_long_ago() -> None:
 def test_a_service_that_the_stack_did_not_install_is_use(kube: KubeClient) -> None:
     assert list(users_of(kube, NOW)) == []
     labels = {"app": "web"}
-    for name, annotations in (
+    for name, noted in (
         ("theirs", {}),
         ("ours", {"meta.helm.sh/release-name": "mlflow"}),
     ):
@@ -82,7 +82,7 @@ def test_a_service_that_the_stack_did_not_install_is_use(kube: KubeClient) -> No
             {
                 "apiVersion": "apps/v1",
                 "kind": "Deployment",
-                "metadata": {"name": name, "namespace": "default", "annotations": annotations},
+                "metadata": {"name": name, "namespace": "default", "annotations": noted},
                 "spec": {
                     "selector": {"matchLabels": labels},
                     "template": {
