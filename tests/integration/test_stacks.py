@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.integration.conftest import Sandbox
-from tests.integration.stacks import FULL, write_stack
+from tests.integration.stacks import write_stack
 
 pytestmark = pytest.mark.slow
 SMALL = (("artifact_store", "s3"), ("container_registry", "aws"))
@@ -45,20 +44,57 @@ def test_two_stacks_in_one_account_are_independent(sandbox: Sandbox) -> None:
     assert sandbox.account.everything() == empty
 
 
-def test_a_second_deploy_applies_nothing_and_a_change_only_its_unit(sandbox: Sandbox) -> None:
-    file = write_stack(sandbox.stacks / "s", "steady")
+@pytest.mark.timeout(1200)
+def test_the_life_of_a_full_stack(sandbox: Sandbox) -> None:
+    """One stack of all units: marked, deployed again, changed, filled, destroyed."""
+    file = write_stack(sandbox.stacks / "s", "full")
+    empty = sandbox.account.everything()
     first = _outcomes(sandbox, "deploy", "-f", str(file), "--sandbox")
     assert set(first.values()) == {"applied"}
-    before = sandbox.account.everything()
+    _every_taggable_resource_carries_tags_and_marks(sandbox, _stack_id(sandbox, "full"))
+    _a_second_deploy_applies_nothing(sandbox, file)
+    _a_change_is_applied_to_its_unit_and_those_that_use_it(sandbox, file)
+    _fill(sandbox)
+    sandbox.cli.run("destroy", "full", "--sandbox", "-y")
+    assert sandbox.account.everything() == empty
 
+
+def _every_taggable_resource_carries_tags_and_marks(sandbox: Sandbox, stack_id: str) -> None:
+    ec2, iam = sandbox.account.client("ec2"), sandbox.account.client("iam")
+    vpcs = [v for v in ec2.describe_vpcs()["Vpcs"] if not v["IsDefault"]]
+    tagged = {
+        **{v["VpcId"]: v.get("Tags", []) for v in vpcs},
+        **{n["NatGatewayId"]: n["Tags"] for n in ec2.describe_nat_gateways()["NatGateways"]},
+        **{a["AllocationId"]: a.get("Tags", []) for a in ec2.describe_addresses()["Addresses"]},
+        **{
+            r["RoleName"]: iam.list_role_tags(RoleName=r["RoleName"])["Tags"]
+            for r in iam.list_roles(PathPrefix="/mlstacks/")["Roles"]
+        },
+    }
+    assert len(tagged) >= 5
+    for name, tags in tagged.items():
+        found = {t["Key"]: t["Value"] for t in tags}
+        assert found.get("mlstacks-stack") == stack_id, name
+        assert found.get("team") == "tests", name
+
+
+def _a_second_deploy_applies_nothing(sandbox: Sandbox, file: Path) -> None:
+    before = sandbox.account.everything()
+    export = sandbox.home / "zenml" / "full.yaml"
+    exported = export.read_bytes()
+    path = yaml.safe_load(exported)["components"]["artifact_store"]["configuration"]["path"]
+    assert path.startswith("s3://")
     again = _outcomes(sandbox, "deploy", "-f", str(file), "--sandbox")
     assert set(again.values()) == {"unchanged"}
     replanned = _outcomes(sandbox, "deploy", "-f", str(file), "--sandbox", "--replan")
     assert set(replanned.values()) == {"unchanged"}
     assert sandbox.account.everything() == before
+    assert export.read_bytes() == exported
 
-    changed = {"container_registry": {"repo_name": "steady-images"}}
-    write_stack(sandbox.stacks / "s", "steady", config=changed)
+
+def _a_change_is_applied_to_its_unit_and_those_that_use_it(sandbox: Sandbox, file: Path) -> None:
+    changed = {"container_registry": {"repo_name": "full-images"}}
+    write_stack(file.parent, "full", config=changed)
     outcomes = _outcomes(sandbox, "deploy", "-f", str(file), "--sandbox")
     applied = {name for name, outcome in outcomes.items() if outcome == "applied"}
     # The registry, and the two units whose rights name its ARN.
@@ -69,10 +105,8 @@ def test_a_second_deploy_applies_nothing_and_a_change_only_its_unit(sandbox: San
     }
 
 
-def test_destroy_empties_what_is_full_and_respects_the_order(sandbox: Sandbox) -> None:
-    file = write_stack(sandbox.stacks / "s", "full")
-    empty = sandbox.account.everything()
-    sandbox.cli.run("deploy", "-f", str(file), "--sandbox")
+def _fill(sandbox: Sandbox) -> None:
+    """Put object versions into the bucket and images into the repository."""
     outputs = json.loads(sandbox.cli.run("output", "full", "--json").stdout)
     bucket = outputs["artifact_store_s3.bucket_name"]
     s3, ecr = sandbox.account.client("s3"), sandbox.account.client("ecr")
@@ -103,8 +137,6 @@ def test_destroy_empties_what_is_full_and_respects_the_order(sandbox: Sandbox) -
         ecr.put_image(
             repositoryName=repository, imageManifest=json.dumps(manifest), imageTag=str(number)
         )
-    sandbox.cli.run("destroy", "full", "--sandbox", "-y")
-    assert sandbox.account.everything() == empty
 
 
 def test_parts_can_be_deployed_and_destroyed_alone(sandbox: Sandbox) -> None:
@@ -213,28 +245,6 @@ def test_drift_is_seen_and_repaired_by_the_next_deploy(sandbox: Sandbox) -> None
     assert drift_unit(job, sandbox.settings, Quiet()).status == "in_sync"
 
 
-def test_every_taggable_resource_carries_tags_and_marks(sandbox: Sandbox) -> None:
-    file = write_stack(sandbox.stacks / "s", "marked")
-    sandbox.cli.run("deploy", "-f", str(file), "--sandbox")
-    stack_id = _stack_id(sandbox, "marked")
-    ec2, iam = sandbox.account.client("ec2"), sandbox.account.client("iam")
-    vpcs = [v for v in ec2.describe_vpcs()["Vpcs"] if not v["IsDefault"]]
-    tagged = {
-        **{v["VpcId"]: v.get("Tags", []) for v in vpcs},
-        **{n["NatGatewayId"]: n["Tags"] for n in ec2.describe_nat_gateways()["NatGateways"]},
-        **{a["AllocationId"]: a.get("Tags", []) for a in ec2.describe_addresses()["Addresses"]},
-        **{
-            r["RoleName"]: iam.list_role_tags(RoleName=r["RoleName"])["Tags"]
-            for r in iam.list_roles(PathPrefix="/mlstacks/")["Roles"]
-        },
-    }
-    assert len(tagged) >= 5
-    for name, tags in tagged.items():
-        found = {t["Key"]: t["Value"] for t in tags}
-        assert found.get("mlstacks-stack") == stack_id, name
-        assert found.get("team") == "tests", name
-
-
 def test_environment_variables_reach_the_tool(sandbox: Sandbox) -> None:
     wrong = {"AWS_ACCESS_KEY_ID": "planted-id", "AWS_MAX_ATTEMPTS": "2"}
     file = write_stack(sandbox.stacks / "s", "env", (("artifact_store", "s3"),), environment=wrong)
@@ -245,15 +255,3 @@ def test_environment_variables_reach_the_tool(sandbox: Sandbox) -> None:
     said = sandbox.cli.run("validate", "-f", str(file), code=2).stderr
     assert "TF_LOG" in said
     assert "artifact_store.yaml:" in said
-
-
-def test_the_zenml_stack_file_is_stable_and_parses(sandbox: Sandbox) -> None:
-    file = write_stack(sandbox.stacks / "s", "zen", FULL)
-    sandbox.cli.run("deploy", "-f", str(file), "--sandbox")
-    path = sandbox.home / "zenml" / "zen.yaml"
-    first = path.read_bytes()
-    parsed = yaml.safe_load(first)
-    assert parsed["components"]["artifact_store"]["configuration"]["path"].startswith("s3://")
-    time.sleep(1)
-    sandbox.cli.run("deploy", "-f", str(file), "--sandbox", "--replan")
-    assert path.read_bytes() == first
