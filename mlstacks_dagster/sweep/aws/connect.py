@@ -1,15 +1,17 @@
 """An account as the sweep sees it, from a wiring and an environment.
 
 Making one of botocore's clients takes 5 to 20 ms and a few hundred KiB; 27 services in 17
-regions would take longer than asking them. So there is one client for a service, and each call
-says which region it is for. A request that wasn't signed for that region isn't sent.
+regions would take longer than asking them. So regions share clients, and each call says which
+region it is for. A request that wasn't signed for that region isn't sent.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
 
 from mlstacks_dagster.engines.wiring import Wiring
@@ -24,6 +26,8 @@ from mlstacks_dagster.sweep.inventory.verdict import ClusterFact
 
 __all__ = ["SharedClients", "connect"]
 
+_CONNECTIONS = 10  # to one host; botocore drops those that are more
+_REGIONS_PER_CLIENT = 8  # botocore keeps connections to 10 hosts
 _GLOBAL_SERVICES = frozenset({"iam", "route53"})
 _region: ContextVar[str] = ContextVar("region", default="")
 
@@ -72,42 +76,55 @@ def _alias(caller: Caller, region: str) -> str:
 
 
 class SharedClients:
-    """Makes clients of a service for any region out of a single one of botocore's."""
+    """Makes clients of a service for many regions out of few of botocore's."""
 
     def __init__(self, session: AwsSession, home_region: str) -> None:
         self._session, self._home_region = session, home_region
         self._memo = Memo()
+        self._lock = threading.Lock()
+        self._places: dict[str, int] = {}
 
     def __call__(self, service: str, region: str) -> Client:
         """Return a client that has nothing but the operations."""
-        shared = self._memo.once(service, lambda: self._make(service))
+        with self._lock:
+            group = self._places.setdefault(region, len(self._places)) // _REGIONS_PER_CLIENT
+        shared = self._memo.once(f"{service}|{group}", lambda: self._make(service))
         return _InRegion(shared, region)
 
-    def _make(self, service: str) -> Client:
+    def _make(self, service: str) -> _Shared:
         client = self._session.client(service, self._home_region)
         events = client.meta.events
         name = client.meta.service_model.service_id.hyphenize()
         events.register(f"provide-client-params.{name}", _sign_for_region)
         events.register(f"before-endpoint-resolution.{name}", _go_to_region)
         events.register(f"before-send.{name}", _guard)
-        return client
+        return _Shared(client)
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """One of botocore's clients, and how many calls it can keep a connection for."""
+
+    client: Client
+    turn: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(_CONNECTIONS))
 
 
 class _InRegion:
     """A shared client's operations, for one region."""
 
-    def __init__(self, shared: Client, region: str) -> None:
+    def __init__(self, shared: _Shared, region: str) -> None:
         self._shared, self._to = shared, region
 
     def __getattr__(self, operation: str) -> Callable[..., Any]:
-        method = getattr(self._shared, operation)
+        method = getattr(self._shared.client, operation)
 
         def call(**params: Any) -> Any:
-            token = _region.set(self._to)
-            try:
-                return method(**params)
-            finally:
-                _region.reset(token)
+            with self._shared.turn:
+                token = _region.set(self._to)
+                try:
+                    return method(**params)
+                finally:
+                    _region.reset(token)
 
         return call
 

@@ -10,6 +10,7 @@ from mlstacks_dagster.sweep.aws.ec2_listing import (
     TAG_PROOFS,
     VPC_PROOFS,
     Listing,
+    by,
     flag,
 )
 from mlstacks_dagster.sweep.aws.look import Handler, Look, Raw
@@ -134,7 +135,8 @@ def _snapshot(look: Look, raw: Raw) -> Item | None:
 
 
 def _find_snapshots(look: Look) -> Iterator[Item]:
-    return (item for item in _SNAPSHOTS.find(look) if may_be_ours(item))
+    own = by("owner-id", [look.account])
+    return (item for item in _SNAPSHOTS.find(look, own) if may_be_ours(item))
 
 
 def _delete_snapshot(look: Look, item: Item) -> str | None:

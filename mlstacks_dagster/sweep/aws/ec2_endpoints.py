@@ -15,7 +15,7 @@ __all__ = ["HANDLERS", "endpoints"]
 
 def endpoints(look: Look) -> list[Raw]:
     """Return the region's endpoints as AWS tells them, asked for once."""
-    return look.once("endpoints", lambda: list(_ENDPOINTS.raws(look, [])))
+    return look.once("endpoints", lambda: list(_ENDPOINTS.raws(look)))
 
 
 def _find(look: Look) -> Iterator[Item]:

@@ -27,7 +27,7 @@ _RULES = (
 
 
 def _find(look: Look) -> Iterator[Item]:
-    groups = list(_GROUPS.raws(look, []))
+    groups = list(_GROUPS.raws(look))
     return _items(look, groups, _referrers(look, groups))
 
 

@@ -63,18 +63,18 @@ class Listing:
     parameter: str = "Filters"
     unwrap: str | None = None
 
-    def find(self, look: Look) -> Iterator[Item]:
-        """Yield all items of the region."""
-        return self._items(look, self.raws(look, []))
+    def find(self, look: Look, filters: Sequence[dict[str, Any]] = ()) -> Iterator[Item]:
+        """Yield all items of the region that pass ``filters``."""
+        return self._items(look, self.raws(look, filters))
 
     def read(self, look: Look, ids: Sequence[str]) -> Iterator[Item]:
         """Yield those of ``ids`` that exist."""
         for some in batches(list(ids), _IDS_PER_CALL):
             yield from self._items(look, self.raws(look, by(self.id_filter, some)))
 
-    def raws(self, look: Look, filters: list[dict[str, Any]]) -> Iterator[Raw]:
+    def raws(self, look: Look, filters: Sequence[dict[str, Any]] = ()) -> Iterator[Raw]:
         """Yield AWS's own entries that pass ``filters``."""
-        params = {**(self.more or {}), **({self.parameter: filters} if filters else {})}
+        params = {**(self.more or {}), **({self.parameter: list(filters)} if filters else {})}
         for entry in look.pages("ec2", self.operation, self.key, self.limit, **params):
             yield from entry[self.unwrap] if self.unwrap else (entry,)
 

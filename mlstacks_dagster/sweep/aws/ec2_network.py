@@ -34,7 +34,7 @@ _DESCRIBED = (
 
 
 def _nats(look: Look) -> list[Raw]:
-    return look.once("nats", lambda: list(_NATS.raws(look, [])))
+    return look.once("nats", lambda: list(_NATS.raws(look)))
 
 
 def _holders(look: Look) -> Mapping[str, Ref]:

@@ -33,7 +33,7 @@ def _vpc(look: Look, raw: Raw) -> Item:
 
 
 def _vpcs(look: Look) -> list[Raw]:
-    return look.once("vpcs", lambda: list(_VPCS.raws(look, [])))
+    return look.once("vpcs", lambda: list(_VPCS.raws(look)))
 
 
 def _find_vpcs(look: Look) -> Iterator[Item]:
