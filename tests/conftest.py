@@ -3,15 +3,41 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import pytest
 
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TERM", "USER", "CI", "COVERAGE_FILE")
 _KEPT_PREFIXES = ("PYTEST_", "PYTHON", "SSL_", "MLSTACKS_TEST_")
+# The longest first, so that none of them is begun when all else is done.
+_LONGEST = ("test_kill", "test_ui", "test_stacks", "test_releases", "test_terminate")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="fail when a test was skipped")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let each of xdist's workers begin with its share of the slow tests.
+
+    Workers get equal slices of the list, and steal from the slices' ends.
+    """
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    slow = [item for item in items if "integration" in item.nodeid or "browser" in item.nodeid]
+    slow.sort(key=_length_rank)
+    quick = [item for item in items if item not in set(slow)]
+    shares = [(slow[n::workers], _slice(quick, n, workers)) for n in range(workers)]
+    items[:] = [item for share in shares for part in share for item in part]
+
+
+def _length_rank(item: pytest.Item) -> int:
+    ranks = [n for n, name in enumerate(_LONGEST) if name in item.nodeid]
+    is_slow = item.get_closest_marker("slow") is not None
+    return ranks[0] if ranks and is_slow else len(_LONGEST) + (not is_slow)
+
+
+def _slice(items: Sequence[pytest.Item], number: int, of: int) -> Sequence[pytest.Item]:
+    return items[len(items) * number // of : len(items) * (number + 1) // of]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

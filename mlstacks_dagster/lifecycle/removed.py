@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mlstacks_dagster.errors import InputError
@@ -15,21 +15,26 @@ __all__ = ["removed_stacks"]
 _SUFFIXES = (".yaml", ".yml")
 
 
+def _scan(folder: Path) -> list[Path]:
+    with os.scandir(folder) as entries:
+        return [Path(entry.path) for entry in entries]
+
+
 def removed_stacks(
-    stacks: Sequence[StackRecord], folder: Path
+    stacks: Sequence[StackRecord], folder: Path, scan: Callable[[Path], list[Path]] = _scan
 ) -> tuple[tuple[StackRecord, ...], str]:
     """Return the stacks whose file was removed from ``folder``, and why others are left out.
 
     Counted is a stack that was last deployed from a file in ``folder`` (or a folder in it) that
     isn't there any more, while no other file there describes it. Nothing is counted when the
     folder can't be listed, when one of its files can't be read (it may be the stack's, renamed),
-    or where no YAML file is left at all (it may be unmounted).
+    or where no YAML file is left at all (it may be unmounted). ``scan`` lists one folder.
     """
     missing = [s for s in stacks if s.source and _within(s.source, folder) and _gone(s.source)]
     if not missing:
         return (), ""
     try:
-        files = _yaml_files(folder)
+        files = _yaml_files(folder, scan)
     except OSError as error:
         return (), f"{folder} can't be read: {error.strerror or error}"
     if not files:
@@ -69,17 +74,12 @@ def _emptied(stack: StackRecord, left: set[Path]) -> bool:
     return parent.exists() and parent not in left
 
 
-def _yaml_files(folder: Path) -> list[Path]:
+def _yaml_files(folder: Path, scan: Callable[[Path], list[Path]]) -> list[Path]:
     """Return the YAML files of the folder and of those in it; raises OSError for any failure."""
     found = []
-    for entry in _scan(folder):
+    for entry in scan(folder):
         if entry.name.endswith(_SUFFIXES):
             found.append(entry)
         elif entry.is_dir():
-            found += [path for path in _scan(entry) if path.name.endswith(_SUFFIXES)]
+            found += [path for path in scan(entry) if path.name.endswith(_SUFFIXES)]
     return sorted(found)
-
-
-def _scan(folder: Path) -> list[Path]:
-    with os.scandir(folder) as entries:
-        return [Path(entry.path) for entry in entries]
