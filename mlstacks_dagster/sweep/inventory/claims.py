@@ -15,7 +15,15 @@ from mlstacks_dagster.sweep.inventory.model import GLOBAL, Coverage, Item, Ref, 
 from mlstacks_dagster.sweep.inventory.verdict import ClusterFact, Knowledge, StackFact
 from mlstacks_dagster.sweep.marks import INSTALL, STACK
 
-__all__ = ["Claim", "Context", "claim_of", "cluster_state", "make_context", "missing_coverage"]
+__all__ = [
+    "Claim",
+    "Context",
+    "claim_of",
+    "cluster_state",
+    "clusters_gone",
+    "make_context",
+    "missing_coverage",
+]
 
 _OUR_NAME = re.compile(r"\bml-(s[a-z2-7]{12})(?![a-z2-7])")
 _MAX_DEPTH = 4
@@ -127,6 +135,14 @@ def cluster_state(knowledge: Knowledge, scope: Scope, region: str, name: str) ->
     if None in states or failed or not any(_same_place(r, region) for r in scope.regions):
         return None
     return False
+
+
+def clusters_gone(item: Item, stack: StackFact, knowledge: Knowledge, scope: Scope) -> bool:
+    """Tell whether all clusters that an item names are a stack's and provably run nowhere."""
+    named = set(item.clusters)
+    facts = [f for f in stack.clusters if f.account == scope.account and f.name in named]
+    states = {cluster_state(knowledge, scope, fact.region, fact.name) for fact in facts}
+    return bool(named) and {fact.name for fact in facts} == named and states == {False}
 
 
 def claim_of(item: Item, knowledge: Knowledge, context: Context) -> Claim:

@@ -15,6 +15,7 @@ from mlstacks_dagster.sweep.inventory.claims import (
     Context,
     claim_of,
     cluster_state,
+    clusters_gone,
     make_context,
 )
 from mlstacks_dagster.sweep.inventory.data import RETAINED, data_classes, is_data
@@ -196,9 +197,20 @@ def _rule_liveness(case: _Case) -> Verdict | None:
     found = liveness(case.item, case.claim.stack_id, case.knowledge, case.context, case.claim.proof)
     if found is not None:
         decision, code, reason = found
+        if case.stack.live and code in ("live", "protect"):
+            return _of_live_stack(case, reason)
         return case.verdict(decision, reason, code)
     case.evidence.append(f"stack {case.stack.name} is destroyed, no cluster of it runs")
     return None
+
+
+def _of_live_stack(case: _Case, reason: str) -> Verdict:
+    """Show what a cluster left that is gone behind our back; all else is in order."""
+    scope = case.context.scope
+    if case.stack.busy or not clusters_gone(case.item, case.stack, case.knowledge, scope):
+        return case.verdict("keep", reason, "live")
+    reason = "its cluster is gone though its stack is live: destroy the stack, or deploy it again"
+    return case.verdict("report", reason)
 
 
 def _rule_one_stack(case: _Case) -> Verdict | None:
