@@ -3,7 +3,8 @@
 Seen with moto 5.2.5 and the AWS provider 3.39: a launch template's own tags come back among the
 tags of what it launches, and a node group without remote access gets some, so that a second plan
 finds changes that nobody made. A bucket policy that denies requests without TLS denies all, since
-conditions are not understood; the sandbox's loopback counts as TLS.
+conditions are not understood; the sandbox's loopback counts as TLS. The interface of a file
+system's mount target doesn't say whose it is.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import moto.eks.models
 from moto.ec2.models import EC2Backend
+from moto.efs.models import EFSBackend
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.s3.models import FakeBucket
 
@@ -25,6 +27,7 @@ def correct() -> None:
     """Install the corrections in this process; a second call changes nothing."""
     vars(moto.eks.models)["DEFAULT_REMOTE_ACCESS"] = None
     setattr(EC2Backend, "create_launch_template", _without_own_tags())  # noqa: B010 - typed by mypy
+    setattr(EFSBackend, "create_mount_target", _with_interfaces())  # noqa: B010 - typed by mypy
     setattr(FakeBucket, "get_permission", _permission_as_over_tls)  # noqa: B010 - typed by mypy
 
 
@@ -63,3 +66,17 @@ def _without_own_tags() -> Any:
         return original(self, name, description, data, tag_spec)
 
     return create_launch_template
+
+
+def _with_interfaces() -> Any:
+    original = EFSBackend.create_mount_target
+
+    @functools.wraps(original)
+    def create_mount_target(self: Any, *args: Any, **kwargs: Any) -> Any:
+        made = original(self, *args, **kwargs)
+        held = self.ec2_backend.enis[made.network_interface_id]
+        held.description = f"EFS mount target for {made.file_system_id} ({made.mount_target_id})"
+        held.requester_managed, held.status = True, "in-use"
+        return made
+
+    return create_mount_target
