@@ -57,7 +57,7 @@ class AwsCloud:
     ) -> None:
         self.scope = scope
         self._caller = Caller(make_client, time.monotonic, sleep)
-        self._facts = tuple(fact for fact in clusters if fact.account == scope.account)
+        self._facts = tuple(fact for fact in clusters if fact.account in ("", scope.account))
         self._home = home_region or next(iter(scope.regions), "us-east-1")
         self._handlers = handlers
         self._kinds = {name: handler.kind for name, handler in handlers.items()}

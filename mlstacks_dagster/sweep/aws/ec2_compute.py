@@ -18,7 +18,7 @@ from mlstacks_dagster.sweep.aws.names import epoch, tag_map
 from mlstacks_dagster.sweep.aws.prices import by_class, per_gib
 from mlstacks_dagster.sweep.aws.services import may_be_ours
 from mlstacks_dagster.sweep.inventory.handlers import Kind
-from mlstacks_dagster.sweep.inventory.model import Item, Ref
+from mlstacks_dagster.sweep.inventory.model import GLOBAL, Item, Ref
 
 __all__ = ["HANDLERS"]
 
@@ -49,10 +49,18 @@ def _instance(look: Look, raw: Raw) -> Item | None:
             ),
             *look.refs("ec2:security-group", [group["GroupId"] for group in groups]),
             *look.refs("ec2:volume", _kept_volumes(raw)),
+            *_profile(raw),
         ),
         used_by=_holding_group(look, tags.get(_GROUP_TAG)),
         facts={"state": state, "class": raw.get("InstanceType")},
     )
+
+
+def _profile(raw: Raw) -> Iterator[Ref]:
+    """Yield the instance profile: IAM lets one be deleted that instances still need."""
+    arn = (raw.get("IamInstanceProfile") or {}).get("Arn", "")
+    if arn:
+        yield Ref(type="iam:instance-profile", region=GLOBAL, id=arn.rpartition("/")[2])
 
 
 def _kept_volumes(raw: Raw) -> Iterator[str]:

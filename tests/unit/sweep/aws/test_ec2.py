@@ -181,6 +181,16 @@ def test_an_attached_volume_waits_for_its_instance(emulator: Emulator) -> None:
     assert delete(cloud, plan_of(cloud)).complete
 
 
+def test_an_instance_profile_waits_for_its_instances(emulator: Emulator) -> None:
+    iam, ec2 = emulator.client("iam"), emulator.client("ec2")
+    iam.create_instance_profile(InstanceProfileName="nodes", Path="/mlstacks/x/")
+    [instance] = ec2.run_instances(
+        ImageId="ami-12c6146b", MinCount=1, MaxCount=1, IamInstanceProfile={"Name": "nodes"}
+    )["Instances"]
+    profile = Ref(type="iam:instance-profile", region="global", id="nodes")
+    assert profile in item_of(emulator.cloud(), "ec2:instance", instance["InstanceId"]).uses
+
+
 def test_an_instance_waits_for_the_group_that_would_replace_it(emulator: Emulator) -> None:
     planter = Planter(emulator)
     vpc = planter.vpc({})
