@@ -30,8 +30,13 @@ class _List(NamedTuple):
 
 
 def _of_a_machine(raw: Raw) -> bool:
+    """Tell whether a disk or an interface hangs on a machine; none is planted that way."""
     attachments = [*raw.get("Attachments", ()), raw.get("Attachment") or {}]
-    return any(one.get("DeleteOnTermination") and one.get("InstanceId") for one in attachments)
+    return any(one.get("InstanceId") for one in attachments)
+
+
+def _of_an_image(raw: Raw) -> bool:
+    return "AMI" in raw.get("Description", "")
 
 
 def _is_main(raw: Raw) -> bool:
@@ -102,7 +107,8 @@ _EC2 = (
         "describe_snapshots",
         "Snapshots",
         "SnapshotId",
-        params={"OwnerIds": ["self"]},
+        lambda raw: not _of_an_image(raw),
+        {"OwnerIds": ["self"]},
     ),
 )
 
@@ -174,6 +180,7 @@ def _listed(ground: Ground, lists: Iterable[_List]) -> Iterator[tuple[Ref, Raw]]
         assert not any(more), f"the witness reads one page of {one.type}"
         for raw in answer[one.key]:
             if one.sort(raw):
+                raw.pop("SizeInBytes", None)  # says when it was measured
                 yield ground.ref(one.type, raw[one.identifier]), raw
 
 

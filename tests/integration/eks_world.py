@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlstacks_dagster.engines.wiring import Wiring
+from mlstacks_dagster.engines.wiring import Wiring, load_wiring
 from mlstacks_dagster.ledger import Ledger, ResourceItem
 from mlstacks_dagster.lifecycle.clouds import AccountSpec, CloudOpener, open_cloud
 from mlstacks_dagster.lifecycle.sweeping import Sweeper
+from mlstacks_dagster.sandbox import service
 from mlstacks_dagster.settings import Settings
 from mlstacks_dagster.sweep.aws.calls import ClientMaker
 from mlstacks_dagster.sweep.aws.cloud import AwsCloud
+from mlstacks_dagster.sweep.aws.connect import SharedClients
+from mlstacks_dagster.sweep.aws_session import AwsSession
 from mlstacks_dagster.sweep.inventory.model import Ref, Scope
 from mlstacks_dagster.sweep.inventory.outcome import DeleteReport
 from mlstacks_dagster.sweep.inventory.plan import SweepPlan
@@ -26,7 +29,19 @@ from tests.integration.eks_leftovers import plant_stack
 from tests.integration.eks_neighbours import Neighbours, plant_neighbours
 from tests.unit.ledger.helpers import Clock, begin, make_plan, make_unit
 
-__all__ = ["AWS", "DAY", "Emulated", "World", "going", "opener", "said", "small_world", "world"]
+__all__ = [
+    "AWS",
+    "DAY",
+    "Emulated",
+    "World",
+    "emulated",
+    "going",
+    "live_cluster",
+    "opener",
+    "said",
+    "small_world",
+    "world",
+]
 
 AWS = AccountSpec("aws")
 DAY = 86_400.0
@@ -40,6 +55,21 @@ class Emulated:
     settings: Settings
     instance_id: str
     clients: ClientMaker
+
+
+@contextmanager
+def emulated(home: Path) -> Iterator[Emulated]:
+    """Run the sandbox's server, with AWS's rules of what holds what."""
+    settings = Settings.load({"MLSTACKS_HOME": str(home), "MLSTACKS_STACKS_DIR": str(home)})
+    no_provider: Callable[[], Path | None] = lambda: None  # noqa: E731
+    state = service.start(settings, find_provider=no_provider)
+    try:
+        session = AwsSession(load_wiring("sandbox", settings.sandbox_dir), {}, max_attempts=1)
+        clients = SharedClients(session, "us-east-1")
+        clients("iam", "us-east-1").create_account_alias(AccountAlias=ALIAS)
+        yield Emulated(settings, state.instance_id, clients)
+    finally:
+        service.stop(settings, grace_seconds=1)
 
 
 @dataclass
@@ -66,8 +96,15 @@ class World:
             target="sandbox",
             open_cloud=open_with,
             clock=self.clock,
-            sleep=lambda seconds: void(self.clock.tick(seconds)),
+            sleep=self.sleep,
         )
+
+    def arrive(self) -> None:
+        """Let the ledger's clock be an hour after now, when the emulator made things."""
+        self.clock.now = time.time() + 3_600
+
+    def sleep(self, seconds: float) -> None:
+        self.clock.tick(seconds)
 
     def sweep(self, policy: Policy | None = None, open_with: CloudOpener = open_cloud) -> SweepPlan:
         sweeper = self.sweeper(open_with)
@@ -76,11 +113,13 @@ class World:
     def delete(self, plan: SweepPlan, open_with: CloudOpener = open_cloud) -> DeleteReport:
         return self.sweeper(open_with).delete(AWS, plan.hash, ALIAS, by="ada")
 
-    def deploy(self, name: str) -> Owner:
-        """Register a stack with a network and a cluster in its first region."""
+    def deploy(self, name: str, *, protect: bool = False) -> Owner:
+        """Register a stack with a cluster in the first region, and a unit in each other."""
         units = [make_unit("cluster", region=self.regions[0])]
         units += [make_unit(f"data{n}", region=r) for n, r in enumerate(self.regions[1:])]
-        plan = make_plan(name, region=self.regions[0]).model_copy(update={"units": tuple(units)})
+        options = {"protect": protect}
+        plan = make_plan(name, region=self.regions[0], options=options)
+        plan = plan.model_copy(update={"units": tuple(units)})
         stack = self.ledger.register_stack(
             plan, target="sandbox", sandbox_id=self.emulated.instance_id, expires_at=None
         )
@@ -102,10 +141,6 @@ class World:
     def _finish(self, owner: Owner, unit: str, kind: str, resources: Sequence[Any]) -> None:
         operation = begin(self.ledger, owner.stack_id, unit, kind=kind)
         self.ledger.finish(operation.id, "ok", summary={}, resources=resources)
-
-
-def void(_value: object) -> None:
-    return None
 
 
 def going(plan: SweepPlan) -> set[Ref]:
@@ -158,31 +193,29 @@ def world(emulated: Emulated, folder: Path, *regions: str) -> Iterator[World]:
     It is an hour later than when things were planted.
     """
     with small_world(emulated, folder, *regions) as made:
-        dead, live = made.deploy("eks"), made.deploy("live")
+        dead, live = made.deploy("eks"), made.deploy("live", protect=True)
         arn = f"arn:aws:eks:{regions[0]}:{ACCOUNT}:cluster/{dead.cluster}"
         made.holds(dead, ResourceItem("aws_eks_cluster.this", "aws_eks_cluster", dead.cluster, arn))
         made.destroy(dead)
         home, other = made.grounds
         made.left = plant_stack(home, other, dead)
         made.lived = plant_stack(home, other, live)
-        made.holds(live, *_live_cluster(home, live, made.lived))
+        made.holds(live, *live_cluster(home, live, made.lived))
         made.neighbours = plant_neighbours(home, dead)
-        made.clock.now = time.time() + 3_600
+        made.arrive()
         yield made
 
 
-def _live_cluster(home: Ground, live: Owner, planted: Planted) -> list[ResourceItem]:
-    """Make the live stack's cluster; returns what its state holds."""
-    in_vpc = {kind: _of(planted, kind) for kind in ("ec2:vpc", "ec2:subnet", "ec2:security-group")}
-    arn = home.cluster(live.cluster, in_vpc["ec2:subnet"], in_vpc["ec2:security-group"], {})
+def live_cluster(home: Ground, live: Owner, planted: Planted) -> list[ResourceItem]:
+    """Make a stack's cluster where its network was planted; returns what its state holds."""
+    [vpc] = _of(planted, "ec2:vpc")
+    subnets = _of(planted, "ec2:subnet")
+    arn = home.cluster(live.cluster, subnets, _of(planted, "ec2:security-group"), {})
     planted.plain.add(home.ref("eks:cluster", live.cluster))
     return [
         ResourceItem("aws_eks_cluster.this", "aws_eks_cluster", live.cluster, arn),
-        *(ResourceItem(f"aws_vpc.{n}", "aws_vpc", r.id) for n, r in enumerate(in_vpc["ec2:vpc"])),
-        *(
-            ResourceItem(f"aws_subnet.{n}", "aws_subnet", r.id)
-            for n, r in enumerate(in_vpc["ec2:subnet"])
-        ),
+        ResourceItem("aws_vpc.this", "aws_vpc", vpc.id),
+        *(ResourceItem(f"aws_subnet.{n}", "aws_subnet", s.id) for n, s in enumerate(subnets)),
     ]
 
 
