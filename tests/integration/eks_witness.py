@@ -30,9 +30,9 @@ class _List(NamedTuple):
 
 
 def _of_a_machine(raw: Raw) -> bool:
-    """Tell whether a disk or an interface hangs on a machine; none is planted that way."""
+    """Tell whether a disk or an interface is a machine's first, which goes with it."""
     attachments = [*raw.get("Attachments", ()), raw.get("Attachment") or {}]
-    return any(one.get("InstanceId") for one in attachments)
+    return any(a.get("Device") == "/dev/sda1" or a.get("DeviceIndex") == 0 for a in attachments)
 
 
 def _of_an_image(raw: Raw) -> bool:
@@ -180,8 +180,12 @@ def _listed(ground: Ground, lists: Iterable[_List]) -> Iterator[tuple[Ref, Raw]]
         assert not any(more), f"the witness reads one page of {one.type}"
         for raw in answer[one.key]:
             if one.sort(raw):
-                raw.pop("SizeInBytes", None)  # says when it was measured
-                yield ground.ref(one.type, raw[one.identifier]), raw
+                yield ground.ref(one.type, raw[one.identifier]), _lasting(raw)
+
+
+def _lasting(raw: Raw) -> Raw:
+    """Return a description without what changes from look to look."""
+    return {k: v for k, v in raw.items() if k not in ("LatestRestorableTime", "SizeInBytes")}
 
 
 def _others(ground: Ground) -> Iterator[tuple[Ref, Raw]]:

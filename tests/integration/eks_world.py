@@ -11,7 +11,7 @@ from typing import Any
 
 from mlstacks_dagster.engines.wiring import Wiring, load_wiring
 from mlstacks_dagster.ledger import Ledger, ResourceItem
-from mlstacks_dagster.lifecycle.clouds import AccountSpec, CloudOpener, open_cloud
+from mlstacks_dagster.lifecycle.clouds import AccountSpec, CloudOpener
 from mlstacks_dagster.lifecycle.sweeping import Sweeper
 from mlstacks_dagster.sandbox import service
 from mlstacks_dagster.settings import Settings
@@ -89,12 +89,13 @@ class World:
     def regions(self) -> tuple[str, ...]:
         return tuple(ground.region for ground in self.grounds)
 
-    def sweeper(self, open_with: CloudOpener = open_cloud) -> Sweeper:
+    def sweeper(self, open_with: CloudOpener | None = None) -> Sweeper:
+        """Return a sweeper; unless told otherwise it opens the account with shared clients."""
         return Sweeper(
             self.emulated.settings,
             self.ledger,
             target="sandbox",
-            open_cloud=open_with,
+            open_cloud=open_with or opener(self.emulated.clients),
             clock=self.clock,
             sleep=self.sleep,
         )
@@ -106,11 +107,13 @@ class World:
     def sleep(self, seconds: float) -> None:
         self.clock.tick(seconds)
 
-    def sweep(self, policy: Policy | None = None, open_with: CloudOpener = open_cloud) -> SweepPlan:
+    def sweep(
+        self, policy: Policy | None = None, open_with: CloudOpener | None = None
+    ) -> SweepPlan:
         sweeper = self.sweeper(open_with)
         return sweeper.plan(AWS, regions=self.regions, policy=policy)
 
-    def delete(self, plan: SweepPlan, open_with: CloudOpener = open_cloud) -> DeleteReport:
+    def delete(self, plan: SweepPlan, open_with: CloudOpener | None = None) -> DeleteReport:
         return self.sweeper(open_with).delete(AWS, plan.hash, ALIAS, by="ada")
 
     def deploy(self, name: str, *, protect: bool = False) -> Owner:
