@@ -35,10 +35,6 @@ def _of_a_machine(raw: Raw) -> bool:
     return any(a.get("Device") == "/dev/sda1" or a.get("DeviceIndex") == 0 for a in attachments)
 
 
-def _of_an_image(raw: Raw) -> bool:
-    return "AMI" in raw.get("Description", "")
-
-
 def _is_main(raw: Raw) -> bool:
     return any(one.get("Main") for one in raw["Associations"])
 
@@ -107,8 +103,8 @@ _EC2 = (
         "describe_snapshots",
         "Snapshots",
         "SnapshotId",
-        lambda raw: not _of_an_image(raw),
-        {"OwnerIds": ["self"]},
+        # The emulator has hundreds of its images'.
+        params={"Filters": [{"Name": "tag-key", "Values": ["CSIVolumeSnapshotName"]}]},
     ),
 )
 
