@@ -137,6 +137,7 @@ _REGIONAL = (
     _List("sagemaker:model", "list_models", "Models", "ModelName"),
     _List("logs:log-group", "describe_log_groups", "logGroups", "logGroupName"),
     _List("secretsmanager:secret", "list_secrets", "SecretList", "ARN"),
+    _List("acm:certificate", "list_certificates", "CertificateSummaryList", "CertificateArn"),
     _List("events:rule", "list_rules", "Rules", "Name"),
 )
 
@@ -161,7 +162,7 @@ _GLOBAL = (
 
 def everything(grounds: Sequence[Ground]) -> dict[Ref, Raw]:
     """Return what exists in these regions and globally, each as AWS describes it."""
-    found = dict(_listed(grounds[0], _GLOBAL))
+    found = {**dict(_listed(grounds[0], _GLOBAL)), **dict(_names(grounds[0]))}
     for ground in grounds:
         found.update(_listed(ground, (*_EC2, *_REGIONAL)))
         found.update(_others(ground))
@@ -182,6 +183,18 @@ def _listed(ground: Ground, lists: Iterable[_List]) -> Iterator[tuple[Ref, Raw]]
 def _lasting(raw: Raw) -> Raw:
     """Return a description without what changes from look to look."""
     return {k: v for k, v in raw.items() if k not in ("LatestRestorableTime", "SizeInBytes")}
+
+
+def _names(ground: Ground) -> Iterator[tuple[Ref, Raw]]:
+    """Yield zones, and the records in those that no stack made."""
+    route53 = ground.client("route53")
+    for zone in route53.list_hosted_zones()["HostedZones"]:
+        name = zone["Id"].removeprefix("/hostedzone/")
+        own = zone["Name"].startswith("ml-")
+        yield ground.ref("route53:hosted-zone", name), {"name": zone["Name"]}
+        records = route53.list_resource_record_sets(HostedZoneId=name)["ResourceRecordSets"]
+        for raw in () if own else records:
+            yield ground.ref("route53:record-set", f"{name}/{raw['Name']}/{raw['Type']}"), raw
 
 
 def _others(ground: Ground) -> Iterator[tuple[Ref, Raw]]:

@@ -26,6 +26,7 @@ from mlstacks_dagster.sweep.inventory.verdict import ClusterFact, Policy
 from mlstacks_dagster.sweep.marks import mark_value
 from tests.integration.eks_ground import ACCOUNT, Ground, Owner, Planted
 from tests.integration.eks_leftovers import plant_stack
+from tests.integration.eks_names import plant_names
 from tests.integration.eks_neighbours import Neighbours, plant_neighbours
 from tests.unit.ledger.helpers import Clock, begin, make_plan, make_unit
 
@@ -205,6 +206,7 @@ def world(emulated: Emulated, folder: Path, *regions: str) -> Iterator[World]:
         made.lived = plant_stack(home, other, live)
         made.holds(live, *live_cluster(home, live, made.lived))
         made.neighbours = plant_neighbours(home, dead)
+        made.neighbours.foreign |= plant_names(home, dead, made.left).foreign
         made.arrive()
         yield made
 
