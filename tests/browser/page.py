@@ -39,6 +39,10 @@ class Page:
         self._chrome.get(self._url + path)
         self.see(text)
 
+    def leave(self) -> None:
+        """Go to an empty page: those of the UI keep asking its server."""
+        self._chrome.get("about:blank")
+
     def size(self, width: int, height: int) -> None:
         """Give the window a size in CSS pixels, its frame included."""
         self._chrome.set_window_size(width, height)

@@ -151,7 +151,7 @@ def wait_for(condition: Callable[[], T | None], what: str, seconds: float = PATI
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.2)
+        time.sleep(0.5)
     return found
 
 
