@@ -47,6 +47,7 @@ docs: setup-dev  ## Write docs/catalog.md and schemas/ anew
 bench: setup-dev  ## The benchmarks of docs/benchmarks.md
 	$(BIN)/python benchmarks/deploy.py
 	$(BIN)/python benchmarks/load.py
+	$(BIN)/python benchmarks/sweep.py
 
 clean:  ## Stop the sandbox, remove .venv and the demo's folder
 	-@[ ! -x $(BIN)/mlstacks-dagster ] || $(BIN)/mlstacks-dagster sandbox stop
