@@ -8,3 +8,18 @@ resource "aws_ec2_tag" "cluster_security_group" {
   key         = each.key
   value       = each.value
 }
+
+# The network plugin makes interfaces on the nodes, which stay behind when a node dies. They get
+# the tags too, so that it can be told whose they are.
+resource "aws_eks_addon" "network" {
+  cluster_name                = aws_eks_cluster.this.name
+  addon_name                  = "vpc-cni"
+  resolve_conflicts_on_create = "OVERWRITE"
+  resolve_conflicts_on_update = "OVERWRITE"
+  preserve                    = true # the nodes need it until they are gone, and then nobody does
+  configuration_values = jsonencode({
+    env = {
+      ADDITIONAL_ENI_TAGS = jsonencode(var.tags)
+    }
+  })
+}
