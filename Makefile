@@ -25,8 +25,8 @@ destroy-demo: setup  ## Destroy the demo's stack and stop the sandbox
 	@$(BIN)/mlstacks-dagster destroy quickstart --sandbox -y
 	@$(BIN)/mlstacks-dagster sandbox stop
 
-test: setup-dev  ## All tests; four workers on two cores, since tools wait a lot
-	$(BIN)/python -m pytest -n 4 --dist worksteal $(PYTEST_ARGS)
+test: setup-dev  ## All tests; three workers on two cores, the longest tests first
+	$(BIN)/python -m pytest -n 3 --dist worksteal $(PYTEST_ARGS)
 
 test-fast: setup-dev  ## The tests that start no Terraform, server or browser
 	$(BIN)/python -m pytest -n 2 tests/unit tests/contract $(PYTEST_ARGS)

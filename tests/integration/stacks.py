@@ -82,7 +82,7 @@ class Cli:
         return [str(Path(sys.executable).with_name("mlstacks-dagster")), *args]
 
     def run(
-        self, *args: str, code: int = 0, timeout: float = 300, **env: str
+        self, *args: str, code: int = 0, timeout: float = 500, **env: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a verb to its end and insist on its exit code."""
         done = subprocess.run(
