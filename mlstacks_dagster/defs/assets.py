@@ -1,5 +1,6 @@
 """A unit as a Dagster asset: materializing it deploys it."""
 
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,10 +14,13 @@ from mlstacks_dagster.defs.site import Site
 from mlstacks_dagster.defs.steps import StepReporter, dagster_errors, resource_table, unit_job
 from mlstacks_dagster.lifecycle.models import DeployOutcome, StackEntry
 
+# What Dagster takes for an address; it refuses to load anything else as one.
+_EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
+
 # Code references are beta in Dagster; its warning would meet users on every start.
 warnings.filterwarnings("ignore", category=dg.BetaWarning, module=__name__)
 
-__all__ = ["code_references", "deploy_asset", "kinds"]
+__all__ = ["code_references", "deploy_asset", "kinds", "owners"]
 
 
 def deploy_asset(entry: StackEntry, unit: PlannedUnit, site: Site) -> dg.AssetsDefinition:
@@ -29,6 +33,7 @@ def deploy_asset(entry: StackEntry, unit: PlannedUnit, site: Site) -> dg.AssetsD
         group_name=names.group(stack),
         description=_description(entry, unit, site),
         kinds=kinds(unit),
+        owners=owners(unit),
         tags=_tags(entry, unit),
         metadata=code_references(entry, unit),
     )
@@ -52,6 +57,16 @@ def deploy_asset(entry: StackEntry, unit: PlannedUnit, site: Site) -> dg.AssetsD
 def kinds(unit: PlannedUnit) -> set[str]:
     """Return the asset's kinds: the engine and the cloud."""
     return {unit.definition.engine, unit.definition.provider}
+
+
+def owners(unit: PlannedUnit) -> list[str]:
+    """Return the asset's owners, as the unit's tags ``owner`` and ``team`` name them.
+
+    An e-mail address stays as it is; Dagster takes any other name for a team.
+    """
+    tags = {key.lower(): value.strip() for key, value in unit.tags.items()}
+    named = dict.fromkeys(tags[key] for key in ("owner", "team") if tags.get(key))
+    return [name if _EMAIL.fullmatch(name) else f"team:{name}" for name in named]
 
 
 def code_references(entry: StackEntry, unit: PlannedUnit) -> dict[str, Any]:

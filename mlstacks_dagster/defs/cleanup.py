@@ -6,7 +6,7 @@ import dagster as dg
 
 from mlstacks_dagster.catalog.models import PlannedUnit
 from mlstacks_dagster.defs import names
-from mlstacks_dagster.defs.assets import code_references, kinds
+from mlstacks_dagster.defs.assets import code_references, kinds, owners
 from mlstacks_dagster.defs.site import Site
 from mlstacks_dagster.defs.steps import StepReporter, dagster_errors, resource_table, unit_job
 from mlstacks_dagster.lifecycle.models import DestroyOutcome, StackEntry
@@ -40,6 +40,7 @@ def cleanup_asset(entry: StackEntry, unit: PlannedUnit, site: Site) -> dg.Assets
         description=f"Destroys **{unit.definition.title}** of stack `{stack}`. Needs the stack's "
         "name as confirmation: `resources: {teardown: {config: {confirm: " + stack + "}}}`",
         kinds=kinds(unit),
+        owners=owners(unit),
         tags={"mlstacks/unit": unit.name},
         metadata=code_references(entry, unit),
         skippable=True,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dagster as dg
+import pytest
 from fake_lifecycle import entry_of
 
 from mlstacks_dagster.defs import names
@@ -100,3 +101,27 @@ def test_a_step_process_leaves_out_what_its_run_does_not_do(site: Site) -> None:
     keys = graph(definitions).get_all_asset_keys()
     assert all(map(names.is_cleanup, keys))
     assert len(keys) == 4
+
+
+@pytest.mark.parametrize(
+    ("tags", "owners"),
+    [
+        ({}, []),
+        ({"team": "ml"}, ["team:ml"]),
+        ({"Owner": "ada@example.com", "team": "ml"}, ["ada@example.com", "team:ml"]),
+        ({"owner": "ml", "team": "ml"}, ["team:ml"]),
+        ({"owner": "not an@address", "cost": "x"}, ["team:not an@address"]),
+        ({"owner": " "}, []),
+        ({"owner": "ada@example.photography"}, ["team:ada@example.photography"]),
+    ],
+)
+def test_the_tags_owner_and_team_are_the_asset_s_owners(
+    site: Site, tags: dict[str, str], owners: list[str]
+) -> None:
+    entry = entry_of("demo", {"bucket": {}})
+    assert entry.plan
+    unit = entry.plan.units[0].model_copy(update={"tags": tags})
+    plan = entry.plan.model_copy(update={"units": (unit,)})
+    found = graph(build(site, entry.model_copy(update={"plan": plan})))
+    for key in (names.deploy_key("demo", "bucket"), names.cleanup_key("demo", "bucket")):
+        assert sorted(found.get(key).owners) == sorted(owners)
