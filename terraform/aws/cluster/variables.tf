@@ -54,14 +54,14 @@ variable "private_subnet_ids" {
 }
 
 variable "kubernetes_version" {
-  description = "Kubernetes version of the cluster and its nodes. The default, 1.34, is in EKS standard support as of November 2026."
+  description = "Kubernetes version of the cluster and its nodes. The default, 1.35, is in EKS standard support until March 2027."
   type        = string
-  default     = "1.34"
+  default     = "1.35"
   nullable    = false
 
   validation {
     condition     = can(regex("^1\\.[1-9][0-9]$", var.kubernetes_version))
-    error_message = "kubernetes_version must be a minor version in quotes, such as \"1.34\"."
+    error_message = "kubernetes_version must be a minor version in quotes, such as \"1.35\"."
   }
 }
 
