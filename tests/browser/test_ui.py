@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,18 +32,26 @@ def test_the_demo_is_seen_and_torn_down_in_a_browser(
 ) -> None:
     show = {"MLSTACKS_STACKS_DIR": str(EXAMPLES)}
     empty = sandbox.account.everything()
-    done = sandbox.cli.run("deploy", "-f", str(STACK), "--sandbox", "--json", **show)
-    deployed = json.loads(done.stdout)
+    demo = sandbox.cli.run("demo", **show)
     planned = json.loads(sandbox.cli.run("plan", "-f", str(STACK), "--json", **show).stdout)
+    units = {unit["unit"] for unit in planned["units"]}
+    _the_demo_says_what_it_did(demo.stdout, units)
     with serving(sandbox.cli, tmp_path, **show) as ui:
         page = browser(ui.url)
         _the_graph_shows_the_plan(page, planned)
-        _the_run_has_its_log(page, deployed["run_id"])
+        _the_run_has_its_log(page)
         _nothing_is_launched_without_confirmation(page)
         assert sandbox.account.everything() != empty
         _the_teardown_is_launched(page, ui)
-        _the_graph_shows_nothing_deployed(page, set(deployed["units"]))
+        _the_graph_shows_nothing_deployed(page, units)
     assert sandbox.account.everything() == empty
+
+
+def _the_demo_says_what_it_did(text: str, units: set[str]) -> None:
+    ended = dict(re.findall(r"^(\w+) +(\w+)$", text, re.MULTILINE))
+    assert {unit: ended.get(unit) for unit in units} == dict.fromkeys(units, "applied")
+    for said in ("artifact_store_s3.bucket_name = ", "cluster.cluster_endpoint = ", "make ui"):
+        assert said in text
 
 
 def _the_graph_shows_the_plan(page: Page, planned: dict[str, Any]) -> None:
@@ -70,9 +79,9 @@ def _the_graph_shows_the_plan(page: Page, planned: dict[str, Any]) -> None:
     page.picture("graph")
 
 
-def _the_run_has_its_log(page: Page, run_id: str) -> None:
+def _the_run_has_its_log(page: Page) -> None:
     page.size(1200, 1000)
-    page.open(f"/runs/{run_id}", "Success")
+    page.open(f"/runs/{_latest(page)['runId']}", "Success")
     page.see("RUN_SUCCESS", "deploy__quickstart__network", "experiment_tracker_mlflow")
     page.picture("run")
 
