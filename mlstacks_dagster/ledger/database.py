@@ -25,7 +25,7 @@ from mlstacks_dagster.errors import LedgerError, SettingError
 
 __all__ = ["HEAD", "VERSION_TABLE", "connect_engine", "ledger_errors", "migrate", "parse_url"]
 
-HEAD = "0002"
+HEAD = "0003"
 VERSION_TABLE = "mlstacks_ledger_version"
 
 _BUSY_TIMEOUT_MS = 60_000

@@ -136,6 +136,7 @@ class UnitRow(Base):
     resource_count: Mapped[int] = mapped_column(Integer)
     outputs: Mapped[dict[str, Any]]
     planned: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    account: Mapped[str | None] = mapped_column(String(64))
 
 
 class OperationRow(Base):

@@ -73,6 +73,7 @@ def unit_record(row: UnitRow) -> UnitRecord:
         drifted=row.drifted,
         resource_count=row.resource_count,
         outputs=row.outputs,
+        account=row.account,
         planned_json=row.planned,
     )
 
@@ -119,6 +120,7 @@ def begin(
     kind: Kind,
     run_id: str,
     input_hash: str | None,
+    account: str | None,
     now: int,
 ) -> Operation:
     """Record the intent; see ``Ledger.begin``."""
@@ -131,6 +133,8 @@ def begin(
     _abandon_open(session, stack_id, unit, kind, now)
     previous = last_operation(session, stack_id, unit)
     _intend(session, stack, unit, engine=engine, kind=kind, run_id=run_id, now=now)
+    if account is not None:
+        session.get_one(UnitRow, (stack_id, unit)).account = account
     row = OperationRow(
         stack_id=stack_id,
         unit=unit,

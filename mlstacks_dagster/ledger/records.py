@@ -99,7 +99,8 @@ class UnitRecord:
     """What is known of one unit of a stack.
 
     ``input_hash``, ``module_digest`` and ``applied_at`` belong to the last successful deploy;
-    ``outputs`` holds the non-sensitive ones only. ``planned_json`` is the unit's part of the
+    ``outputs`` holds the non-sensitive ones only. ``account`` is the cloud account that it was
+    deployed to, None where that isn't known. ``planned_json`` is the unit's part of the
     plan at its last deploy, kept even when the stack file doesn't name the unit any more.
     """
 
@@ -116,6 +117,7 @@ class UnitRecord:
     drifted: bool
     resource_count: int
     outputs: Mapping[str, Any]
+    account: str | None = None
     planned_json: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @property

@@ -189,9 +189,11 @@ class Ledger:
         kind: Kind,
         run_id: str,
         input_hash: str | None = None,
+        account: str | None = None,
     ) -> Operation:
         """Record that a unit is about to be worked on, before anything is done.
 
+        ``account`` is the cloud account that this happens in; None leaves what is recorded.
         The caller holds the unit's lock. An operation left open by a crash becomes
         ``abandoned``; ``Operation.previous`` is the deploy or destroy before this one. A drift
         check leaves open deploys alone.
@@ -208,6 +210,7 @@ class Ledger:
                 kind=kind,
                 run_id=run_id,
                 input_hash=input_hash,
+                account=account,
                 now=self._now(),
             )
 

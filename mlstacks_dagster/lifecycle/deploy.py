@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlstacks_dagster.errors import RefusedError
 from mlstacks_dagster.ledger.records import UnitRecord
+from mlstacks_dagster.lifecycle.account_guard import deploy_account
 from mlstacks_dagster.lifecycle.export import write_export
 from mlstacks_dagster.lifecycle.inputs import hard_requirements
 from mlstacks_dagster.lifecycle.models import DeployOutcome, ResourceRow
@@ -16,7 +17,8 @@ __all__ = ["deploy"]
 def deploy(session: Session) -> DeployOutcome:
     """Bring the unit to what its inputs say; do nothing when it is there already.
 
-    Raises :class:`RefusedError` when a required unit isn't deployed, and what the tools raise.
+    Raises :class:`RefusedError` when a required unit isn't deployed or the credentials are of
+    another account, and what the tools raise.
     """
     _check_requirements(session)
     record = session.record()
@@ -24,7 +26,8 @@ def deploy(session: Session) -> DeployOutcome:
         session.report.milestone(f"{session.unit.name}: no change, nothing applied")
         session.ended("unchanged")
         return _unchanged(session, record)
-    with operation(session, "deploy", session.input_hash) as current:
+    account = deploy_account(session)
+    with operation(session, "deploy", session.input_hash, account) as current:
         applied = session.apply_unit(current.record)
         current.succeed(
             summary={

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlstacks_dagster.errors import RefusedError
 from mlstacks_dagster.ledger.records import StackRecord
+from mlstacks_dagster.lifecycle.account_guard import check_account
 from mlstacks_dagster.lifecycle.export import write_export
 from mlstacks_dagster.lifecycle.inputs import hard_requirements
 from mlstacks_dagster.lifecycle.models import DestroyOutcome
@@ -16,13 +17,15 @@ __all__ = ["destroy", "refuse_protected"]
 def destroy(session: Session) -> DestroyOutcome:
     """Destroy the unit and what an interrupted run left of it.
 
-    Raises :class:`RefusedError` when the stack is protected or another unit still needs this one.
+    Raises :class:`RefusedError` when the stack is protected, another unit still needs this one,
+    or the credentials are of another account.
     """
     record = session.record()
     if record is None or record.status == "destroyed":
         session.ended("unchanged")
         return _never_deployed(session)
     _check_brakes(session)
+    check_account(session)
     unclean = session.ledger.unclean(session.stack.stack_id, session.unit.name) or (
         record.resource_count > 0 and not session.is_known()
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mlstacks_dagster.lifecycle.account_guard import check_account
 from mlstacks_dagster.lifecycle.models import DriftOutcome
 from mlstacks_dagster.lifecycle.session import Session
 
@@ -16,6 +17,7 @@ def drift(session: Session) -> DriftOutcome:
     record = session.record()
     if record is None or record.status != "applied":
         return DriftOutcome(status="not_deployed", seconds=session.elapsed())
+    check_account(session)
     changes = session.differences()
     session.ledger.mark_drifted(session.stack.stack_id, session.unit.name, changes is not None)
     session.ended("done")

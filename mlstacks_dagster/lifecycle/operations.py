@@ -40,9 +40,15 @@ class Current:
 
 @contextmanager
 def operation(
-    session: Session, kind: Literal["deploy", "destroy"], input_hash: str
+    session: Session,
+    kind: Literal["deploy", "destroy"],
+    input_hash: str,
+    account: str | None = None,
 ) -> Iterator[Current]:
-    """Record the intent, and the outcome when the frame is left."""
+    """Record the intent, and the outcome when the frame is left.
+
+    ``account`` is the cloud account in which it is done, None if that isn't known.
+    """
     record = session.ledger.begin(
         session.stack.stack_id,
         session.unit.name,
@@ -50,6 +56,7 @@ def operation(
         kind=kind,
         run_id=session.job.run_id,
         input_hash=input_hash,
+        account=account,
     )
     current = Current(record)
     try:

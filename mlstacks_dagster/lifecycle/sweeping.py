@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -130,7 +130,8 @@ class Sweeper:
 
         What is left and proven to be its own is deleted; data is kept and listed. A stack
         without anything in a cloud account, and one whose sandbox is gone, gives no report.
-        Raises :class:`RefusedError` while the stack isn't destroyed.
+        Raises :class:`RefusedError` while the stack isn't destroyed, and when the credentials are
+        not of the accounts that it was deployed to.
         """
         stack = self.ledger.stack(stack_id)
         if stack is None:
@@ -147,11 +148,17 @@ class Sweeper:
             return ()
         if stack.target == "sandbox" and stack.sandbox_id != wiring.instance_id:
             return ()
-        reports = {}
+        units = self.ledger.units(stack_id)
+        expected = {unit.account for unit in units if unit.account is not None}
+        reports: dict[str, TeardownReport] = {}
         for cloud in self._clouds_of(stack, wiring):
-            where = (cloud.scope.provider, cloud.scope.account)
-            if where not in reports:
-                reports[where] = self._verify(stack, cloud)
+            account = cloud.scope.account
+            if expected and account not in expected:
+                raise _elsewhere(stack, expected, account)
+            if account not in reports:
+                reports[account] = self._verify(stack, cloud)
+        if unseen := expected - set(reports):
+            raise _elsewhere(stack, unseen, ", ".join(reports) or "none")
         return tuple(reports.values())
 
     def _verify(self, stack: StackRecord, cloud: Cloud) -> TeardownReport:
@@ -248,6 +255,15 @@ class Sweeper:
     def _lock(self, scope: Scope) -> AbstractContextManager[None]:
         path = self.settings.locks_dir / f"sweep.{scope.provider}.{scope.account}.lock"
         return locks.hold(path, {"pid": str(os.getpid())}, timeout=_LOCK_SECONDS)
+
+
+def _elsewhere(stack: StackRecord, expected: Collection[str], found: str) -> RefusedError:
+    accounts = ", ".join(sorted(expected))
+    return RefusedError(
+        f"stack {stack.name} was in the account {accounts}; these credentials are of {found}, and"
+        " say nothing about it",
+        remedy=f"verify it with credentials of {accounts}",
+    )
 
 
 def find_record(ledger: Ledger, plan_hash: str, provider: str | None = None) -> SweepRecord:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from mlstacks_dagster.errors import LeftoversError
 from mlstacks_dagster.ledger.records import StackRecord
@@ -27,12 +28,14 @@ def verify_stack(
     report: Reporter,
     *,
     open_cloud: CloudOpener = open_cloud,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> VerifyOutcome:
     """Prove that nothing is left of a destroyed stack, deleting what is left and is its own.
 
     ``stack_id`` None means the newest of that name that was destroyed. Raises
     :class:`LeftoversError` with the list while something is left or could not be listed,
-    :class:`RefusedError` while the stack isn't destroyed.
+    :class:`RefusedError` while the stack isn't destroyed, and for credentials of another account.
     """
     with Ledger.open(settings.ledger_url) as ledger:
         record = _record(ledger, stack, stack_id)
@@ -44,6 +47,8 @@ def verify_stack(
             ledger,
             target=record.target,
             open_cloud=open_cloud,
+            clock=clock,
+            sleep=sleep,
             progress=report.line,
         )
         reports = sweeper.verify(record.stack_id)

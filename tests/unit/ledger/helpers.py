@@ -54,9 +54,16 @@ def begin(
     kind: Any = "deploy",
     run_id: str = "run-1",
     input_hash: str = "hash-1",
+    account: str | None = None,
 ) -> Operation:
     return ledger.begin(
-        stack_id, unit, engine="terraform", kind=kind, run_id=run_id, input_hash=input_hash
+        stack_id,
+        unit,
+        engine="terraform",
+        kind=kind,
+        run_id=run_id,
+        input_hash=input_hash,
+        account=account,
     )
 
 

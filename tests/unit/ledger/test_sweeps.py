@@ -223,6 +223,7 @@ def test_a_ledger_from_before_sweeps_keeps_what_it_has(ledger_url: str, clock: C
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE mlstacks_sweeps"))
         connection.execute(text("DROP TABLE mlstacks_sightings"))
+        connection.execute(text("ALTER TABLE mlstacks_units DROP COLUMN account"))
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0001'"))
     with Ledger.open(ledger_url, clock) as ledger:
         assert [stack.stack_id for stack in ledger.stacks()] == [stack_id]

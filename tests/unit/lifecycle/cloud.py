@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, NoCredentialsError
 
 Key = tuple[str, str]
 """Resource type and name."""
@@ -34,9 +34,10 @@ class Cloud:
         self.calls: list[str] = []
         self.emptied: list[str] = []
         self.denied = False
+        self.account: str | None = "111122223333"
 
     def client(self, service: str, region: str, *_: object) -> Any:
-        return {"s3": _S3, "ecr": _Ecr, "eks": _Eks}[service](self, region)
+        return {"s3": _S3, "ecr": _Ecr, "eks": _Eks, "sts": _Sts}[service](self, region)
 
     def put(self, kind: str, name: str, tags: Mapping[str, str] | None = None) -> Thing:
         self.things[kind, name] = Thing(dict(tags or {}))
@@ -69,6 +70,13 @@ class _Client:
 
 def _tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+class _Sts(_Client):
+    def get_caller_identity(self) -> dict[str, str]:
+        if self.cloud.account is None:
+            raise NoCredentialsError
+        return {"Account": self.cloud.account}
 
 
 class _S3(_Client):

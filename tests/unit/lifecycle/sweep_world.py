@@ -75,12 +75,18 @@ class SweepWorld:
             sleep=self.clock.sleep,
         )
 
-    def deployed(self, *resources: ResourceItem, plan: Plan | None = None, **where: Any) -> str:
+    def deployed(
+        self,
+        *resources: ResourceItem,
+        plan: Plan | None = None,
+        account: str | None = None,
+        **where: Any,
+    ) -> str:
         """Make a live stack; returns its id."""
         plan = plan or make_plan("demo", "network", region="r1")
         stack = self.ledger.register_stack(plan, expires_at=None, **{"target": "cloud", **where})
         for unit in plan.units:
-            operation = begin(self.ledger, stack.stack_id, unit.name)
+            operation = begin(self.ledger, stack.stack_id, unit.name, account=account)
             self.ledger.finish(operation.id, "ok", summary={}, resources=resources)
         return stack.stack_id
 

@@ -8,14 +8,21 @@ from typing import Any
 import pytest
 
 from mlstacks_dagster.catalog.models import Plan
-from mlstacks_dagster.errors import InputError, RefusedError, StackBusyError, StateError
+from mlstacks_dagster.errors import (
+    InputError,
+    LeftoversError,
+    RefusedError,
+    StackBusyError,
+    StateError,
+)
 from mlstacks_dagster.lifecycle import locks
 from mlstacks_dagster.lifecycle.sealing import references, remove_sealed, seal
+from mlstacks_dagster.lifecycle.verifying import verify_stack
 from mlstacks_dagster.sweep.inventory.model import Scope
 from mlstacks_dagster.sweep.inventory.verify import TeardownReport
 from tests.unit.ledger.helpers import begin, make_plan, make_unit
 from tests.unit.lifecycle.sweep_world import SweepWorld, sandbox, sweep_world
-from tests.unit.lifecycle.world import World
+from tests.unit.lifecycle.world import Heard, World
 from tests.unit.sweep.inventory.fake_cloud import FakeCloud
 
 
@@ -219,3 +226,51 @@ def test_a_tombstone_that_becomes_live_during_the_look_is_left_alone(sweeps: Swe
     sweeps.cloud.snapshot = revive  # type: ignore[method-assign]
     sweeps.sweeper.verify(stack_id)
     assert sweeps.cloud.deleted == []
+
+
+def test_another_account_says_nothing_about_a_stack(sweeps: SweepWorld) -> None:
+    stack_id = sweeps.destroyed(account="333")
+    sweeps.add("iam:role", "role", sweeps.marks(stack_id))
+    with pytest.raises(RefusedError, match="was in the account 333; these credentials are of 111"):
+        sweeps.sweeper.verify(stack_id)
+    assert sweeps.cloud.deleted == []
+
+
+def test_every_account_of_a_stack_must_be_looked_at(sweeps: SweepWorld) -> None:
+    stack_id = sweeps.deployed(account="111")
+    begin(sweeps.ledger, stack_id, "gone", account="444")
+    sweeps.destroy(stack_id)
+    with pytest.raises(RefusedError, match="was in the account 444; these credentials are of 111"):
+        sweeps.sweeper.verify(stack_id)
+
+
+def test_the_account_that_a_stack_was_in_proves_it(sweeps: SweepWorld) -> None:
+    assert verify(sweeps, sweeps.destroyed(account="111")).result == "complete"
+
+
+def test_a_teardown_with_leftovers_fails_with_a_table_of_them(sweeps: SweepWorld) -> None:
+    stack_id = sweeps.destroyed()
+    marks = sweeps.marks(stack_id)
+    user = sweeps.add("ec2:instance", "somebody's", {})
+    sweeps.add("iam:role", "role", marks, used_by=(user,))
+    sweeps.cloud.bad_lists = {("ec2:volume", "r2"): "denied"}
+    heard = Heard()
+    with pytest.raises(LeftoversError) as caught:
+        verify_stack(
+            "demo",
+            None,
+            sweeps.settings,
+            heard,
+            open_cloud=sweeps.open_cloud,
+            clock=sweeps.clock,
+            sleep=sweeps.clock.sleep,
+        )
+    error = caught.value
+    assert f"demo ({stack_id}) is not complete" in error.message
+    assert "ec2:volume in r2: denied" in error.message
+    header, _, row = error.table.splitlines()[:3]
+    for column in ("Type", "Id", "Region", "Why it is ours", "Used by", "Age"):
+        assert column in header
+    for cell in ("iam:role", "role", "global", f"mlstacks-stack={stack_id}", "somebody's", "30 d"):
+        assert cell in row, cell
+    assert heard.milestones == [f"demo: looking for what is left of {stack_id}"]
