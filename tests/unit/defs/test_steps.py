@@ -207,3 +207,20 @@ def test_where_to_and_replan_are_said_by_the_run_s_tags(runs: Runs) -> None:
     runs.run("deploy", tags={"mlstacks/target": "sandbox", "mlstacks/replan": "true"})
     entry = journal(runs.site.settings)[0]
     assert (entry["target"], entry["replan"]) == ("sandbox", True)
+
+
+def test_a_teardown_that_leaves_something_fails_and_shows_the_table(runs: Runs) -> None:
+    assert runs.run("deploy").success
+    (runs.site.settings.home / "leftover").touch()
+    result = runs.run("teardown", confirm="demo")
+    assert not result.success
+    [failed] = [e for e in result.all_events if e.is_step_failure]
+    assert failed.step_key == "teardown__demo__verified"
+    data = failed.step_failure_data.user_failure_data
+    assert data is not None
+    assert data.metadata["left"].value == "| a |"
+    assert not runs.materialized(names.cleanup_key("demo", names.VERIFIED))
+    (runs.site.settings.home / "leftover").unlink()
+    again = [names.cleanup_key("demo", names.VERIFIED)]
+    assert runs.run("teardown", confirm="demo", keys=again).success
+    assert runs.materialized(again[0])
