@@ -12,6 +12,8 @@ from mlstacks_dagster.defs.site import Site
 from mlstacks_dagster.defs.steps import StepReporter, dagster_errors
 from mlstacks_dagster.defs.verified import row_table, verify_metadata
 from mlstacks_dagster.errors import LeftoversError
+from mlstacks_dagster.ledger.store import Ledger
+from mlstacks_dagster.lifecycle.accounts import unswept_accounts
 from mlstacks_dagster.sweep.inventory.outcome import DeleteReport
 from mlstacks_dagster.sweep.inventory.plan import SweepPlan
 from mlstacks_dagster.sweep.inventory.report import (
@@ -23,6 +25,7 @@ from mlstacks_dagster.sweep.inventory.report import (
 
 __all__ = [
     "CLEAN",
+    "REACHED",
     "SWEEP_SCHEDULE",
     "SweepApproval",
     "VerifyConfig",
@@ -32,8 +35,10 @@ __all__ = [
 ]
 
 CLEAN = "clean"
+REACHED = "reached"
 SWEEP_SCHEDULE = "daily_sweep"
 DAILY = "0 4 * * *"
+_UNSWEPT_SECONDS = 7 * 86_400
 _LEFTOVERS = names.sweep_key("leftovers")
 _DELETED = names.sweep_key("deleted")
 _AGAIN = names.sweep_key("verified_again")
@@ -79,10 +84,15 @@ def _leftovers(partitions: dg.PartitionsDefinition[str], site: Site) -> dg.Asset
         asset=_LEFTOVERS,
         description="Passes when everything could be listed and nothing is left over.",
     )
+    reached = dg.AssetCheckSpec(
+        REACHED,
+        asset=_LEFTOVERS,
+        description="Passes when each account that holds or held stacks was listed within a week.",
+    )
 
     @dg.multi_asset(
         specs=[spec],
-        check_specs=[check],
+        check_specs=[check, reached],
         name=names.op_name(names.SWEEP_JOB, names.SWEEP_GROUP, "leftovers"),
         pool=names.pool(names.SWEEP_GROUP),
     )
@@ -100,8 +110,25 @@ def _leftovers(partitions: dg.PartitionsDefinition[str], site: Site) -> dg.Asset
             description=_words(plan),
             metadata={"account": context.partition_key},
         )
+        yield _all_reached(site)
 
     return leftovers
+
+
+def _all_reached(site: Site) -> dg.AssetCheckResult:
+    with Ledger.open(site.settings.ledger_url) as ledger:
+        since = time.time() - _UNSWEPT_SECONDS
+        unswept = unswept_accounts(ledger, site.settings, since)
+    return dg.AssetCheckResult(
+        asset_key=_LEFTOVERS,
+        check_name=REACHED,
+        passed=not unswept,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"no sweep looked at {', '.join(unswept)}: name credentials of it in "
+        "MLSTACKS_SWEEP_ACCOUNTS"
+        if unswept
+        else "each account of the ledger was listed within a week",
+    )
 
 
 def _deleted(partitions: dg.PartitionsDefinition[str], site: Site) -> dg.AssetsDefinition:

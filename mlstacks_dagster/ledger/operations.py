@@ -38,6 +38,7 @@ __all__ = [
     "note",
     "operation_record",
     "planned_items",
+    "set_account",
     "unit_record",
 ]
 
@@ -120,7 +121,6 @@ def begin(
     kind: Kind,
     run_id: str,
     input_hash: str | None,
-    account: str | None,
     now: int,
 ) -> Operation:
     """Record the intent; see ``Ledger.begin``."""
@@ -133,8 +133,6 @@ def begin(
     _abandon_open(session, stack_id, unit, kind, now)
     previous = last_operation(session, stack_id, unit)
     _intend(session, stack, unit, engine=engine, kind=kind, run_id=run_id, now=now)
-    if account is not None:
-        session.get_one(UnitRow, (stack_id, unit)).account = account
     row = OperationRow(
         stack_id=stack_id,
         unit=unit,
@@ -148,6 +146,11 @@ def begin(
     session.add(row)
     session.flush()
     return operation_record(row, operation_record(previous) if previous else None)
+
+
+def set_account(session: Session, stack_id: str, unit: str, account: str) -> None:
+    """Record the cloud account that a unit lies in."""
+    session.get_one(UnitRow, (stack_id, unit)).account = account
 
 
 def add_planned(

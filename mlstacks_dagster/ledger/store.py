@@ -202,7 +202,7 @@ class Ledger:
         is unknown, or for a drift check of a unit that was never deployed.
         """
         with self._write() as session:
-            return operations.begin(
+            operation = operations.begin(
                 session,
                 stack_id,
                 unit,
@@ -210,9 +210,11 @@ class Ledger:
                 kind=kind,
                 run_id=run_id,
                 input_hash=input_hash,
-                account=account,
                 now=self._now(),
             )
+            if account is not None:
+                operations.set_account(session, stack_id, unit, account)
+            return operation
 
     def planned(self, operation_id: int, items: Iterable[PlannedItem]) -> None:
         """Record what the operation will create, before it is created.

@@ -15,7 +15,7 @@ from mlstacks_dagster.defs import names
 from mlstacks_dagster.defs.build import build_defs
 from mlstacks_dagster.defs.late import LATE, late_sensor
 from mlstacks_dagster.defs.site import Site
-from mlstacks_dagster.defs.sweeps import CLEAN, SWEEP_SCHEDULE
+from mlstacks_dagster.defs.sweeps import CLEAN, REACHED, SWEEP_SCHEDULE
 from mlstacks_dagster.ledger import Ledger
 from mlstacks_dagster.lifecycle.models import StackSnapshot
 
@@ -88,9 +88,27 @@ def test_a_sweep_shows_its_plan_and_fails_its_check_while_something_is_left(
         shown = event.step_materialization_data.materialization.metadata
         assert shown["plan"].value
         assert shown["verdict"].value == verdict
-        [check] = done.get_asset_check_evaluations()
-        assert check.check_name == CLEAN
-        assert check.passed == (verdict == "clean")
+        checks = {check.check_name: check for check in done.get_asset_check_evaluations()}
+        assert checks[CLEAN].passed == (verdict == "clean")
+        assert checks[REACHED].passed
+
+
+def test_an_account_that_no_sweep_reaches_fails_a_check(site: Site, tmp_path: Path) -> None:
+    with Ledger.open(site.settings.ledger_url) as ledger:
+        plan = entry_of("demo", CHAIN).plan
+        assert plan is not None
+        stack = ledger.register_stack(plan, target="cloud", expires_at=None)
+        ledger.begin(
+            stack.stack_id, "network", engine="terraform", kind="deploy", run_id="r", account="999"
+        )
+    (site.settings.home / "sweep.json").write_text(json.dumps({"verdict": "clean"}))
+    job = definitions(site, "aws").resolve_job_def(names.SWEEP_JOB)
+    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
+        done = job.execute_in_process(partition_key="aws", instance=instance)
+    checks = {check.check_name: check for check in done.get_asset_check_evaluations()}
+    assert checks[CLEAN].passed
+    assert not checks[REACHED].passed
+    assert "aws 999" in (checks[REACHED].description or "")
 
 
 def test_late_looks_are_launched_once_each_and_only_for_destroyed_stacks(site: Site) -> None:
