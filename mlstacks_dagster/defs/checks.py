@@ -1,6 +1,7 @@
 """Asset checks: is the cloud what was applied, is the release healthy, who can reach it?"""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import dagster as dg
@@ -11,7 +12,7 @@ from mlstacks_dagster.defs.expiry import EXPIRY, EXPIRY_DESCRIPTION, expiry_resu
 from mlstacks_dagster.defs.site import Site
 from mlstacks_dagster.defs.steps import StepReporter, dagster_errors, unit_job
 from mlstacks_dagster.ledger.store import Ledger
-from mlstacks_dagster.lifecycle.models import DriftOutcome, StackEntry
+from mlstacks_dagster.lifecycle.models import DriftOutcome, Endpoint, StackEntry
 
 __all__ = ["DRIFT", "EXPOSURE", "HEALTH", "unit_checks"]
 
@@ -50,17 +51,43 @@ def unit_checks(entry: StackEntry, unit: PlannedUnit, site: Site) -> dg.AssetChe
             yield _expiry(key, entry.name, site)
         if not asked & set(kinds):
             return
-        if _just_deployed(context, key):
-            outcome = DriftOutcome(status="in_sync")
+        fresh = _just_deployed(context, key)
+        compare = DRIFT in asked and not fresh
+        if not compare and asked.isdisjoint({HEALTH, EXPOSURE}):
+            outcome = DriftOutcome(status="not_compared")
         else:
-            with dagster_errors(context, site):
-                job = unit_job(context, entry, unit.name, site)
-                outcome = site.backend.drift_unit(job, site.settings, StepReporter(context, site))
+            outcome = _look(context, entry, unit, site, compare=compare, fresh=fresh)
         for result in _results(key, kinds, outcome):
             if result.check_name in asked:
                 yield result
 
     return check
+
+
+def _look(
+    context: dg.AssetCheckExecutionContext,
+    entry: StackEntry,
+    unit: PlannedUnit,
+    site: Site,
+    *,
+    compare: bool,
+    fresh: bool,
+) -> DriftOutcome:
+    """Look at the unit. In the run that deployed it (``fresh``) an error fails the checks only.
+
+    Else the run would count as a deploy that failed, and might be torn down for it.
+    """
+    try:
+        with dagster_errors(context, site):
+            job = unit_job(context, entry, unit.name, site)
+            report = StepReporter(context, site)
+            return site.backend.drift_unit(job, site.settings, report, compare=compare)
+    except dg.Failure as failure:
+        if not fresh:
+            raise
+        text = f"can't tell: {failure.description}"
+        unknown = Endpoint(url=unit.name, answer=text, state="unknown")
+        return DriftOutcome(status="not_compared", problems=(text,), endpoints=(unknown,))
 
 
 def _expiry(key: dg.AssetKey, stack: str, site: Site) -> dg.AssetCheckResult:
@@ -85,7 +112,11 @@ def _results(
 
 def _drift(key: dg.AssetKey, outcome: DriftOutcome) -> dg.AssetCheckResult:
     drifted = outcome.status == "drifted"
-    notes = {"in_sync": "as applied", "not_deployed": _NOT_DEPLOYED}
+    notes = {
+        "in_sync": "as applied",
+        "not_deployed": _NOT_DEPLOYED,
+        "not_compared": "deployed by this very run: not compared again",
+    }
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=DRIFT,
@@ -114,20 +145,46 @@ def _health(key: dg.AssetKey, outcome: DriftOutcome) -> dg.AssetCheckResult:
 
 
 def _exposure(key: dg.AssetKey, outcome: DriftOutcome) -> dg.AssetCheckResult:
-    wrong = [f"{e.url}: {e.wrong}" for e in outcome.endpoints if e.wrong]
-    lines = [f"{e.url}: {e.wrong or e.answer}" for e in outcome.endpoints]
+    found = outcome.endpoints
+    wrong = [f"{e.url}: {e.wrong}" for e in found if e.wrong]
+    unknown = [e.url for e in found if e.state == "unknown"]
+    severity = dg.AssetCheckSeverity.ERROR if wrong else dg.AssetCheckSeverity.WARN
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=EXPOSURE,
-        passed=not wrong,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description="; ".join(wrong) or f"{len(lines)} ways in, none of them open",
-        metadata={"endpoints": dg.MetadataValue.md(_bullets(lines))},
+        passed=not wrong and (not unknown or len(unknown) < len(found)),
+        severity=severity,
+        description="; ".join(wrong) or _exposure_text(outcome),
+        metadata={
+            "endpoints": dg.MetadataValue.md(_bullets(_endpoint_line(e) for e in found)),
+            "unknown": len(unknown),
+        },
     )
+
+
+def _exposure_text(outcome: DriftOutcome) -> str:
+    """Say how many ways in there are, and how many of them are known not to be open."""
+    if outcome.status == "not_deployed":
+        return _NOT_DEPLOYED
+    if not outcome.endpoints:
+        return "no way in"
+    states: Counter[str] = Counter(e.state for e in outcome.endpoints)
+    told = {
+        "answered": "{} answered, none of them open",
+        "unknown": "{} can't be reached from here: unknown",
+        "emulated": "{} emulated: nothing answers here",
+    }
+    parts = [text.format(states[state]) for state, text in told.items() if states[state]]
+    return f"{len(outcome.endpoints)} ways in: {', '.join(parts)}"
+
+
+def _endpoint_line(endpoint: Endpoint) -> str:
+    answer = f"{endpoint.answer} (unknown)" if endpoint.state == "unknown" else endpoint.answer
+    return f"{endpoint.url}: {', '.join(filter(None, (endpoint.wrong, answer)))}"
 
 
 def _bullets(lines: Iterable[str]) -> str:
     return "\n".join(f"- {line}" for line in lines) or "-"
 
 
-_NOT_DEPLOYED = "not deployed: nothing to compare"
+_NOT_DEPLOYED = "not deployed: nothing to look at"

@@ -21,6 +21,7 @@ Outcome = Literal[
     "in_sync",
     "drifted",
     "not_deployed",
+    "not_compared",
     "verified",
     "skipped",
     "failed",
@@ -93,7 +94,7 @@ def _result(event: dg.DagsterEvent) -> UnitResult:
 def _outcome(value: object) -> Outcome:
     known: tuple[Outcome, ...] = (
         "applied", "unchanged", "destroyed", "never_deployed", "in_sync", "drifted", "not_deployed",
-        "verified",
+        "not_compared", "verified",
     )  # fmt: skip
     for outcome in known:
         if value == outcome:

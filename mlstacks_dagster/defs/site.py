@@ -38,8 +38,10 @@ class Backend(Protocol):
     def destroy_unit(self, job: UnitJob, settings: Settings, report: Reporter) -> DestroyOutcome:
         """Destroy a unit."""
 
-    def drift_unit(self, job: UnitJob, settings: Settings, report: Reporter) -> DriftOutcome:
-        """Compare a unit with the cloud."""
+    def drift_unit(
+        self, job: UnitJob, settings: Settings, report: Reporter, *, compare: bool = True
+    ) -> DriftOutcome:
+        """Compare a unit with the cloud; look at a release's health and exposure."""
 
     def verify_stack(
         self, stack: str, stack_id: str | None, settings: Settings, report: Reporter

@@ -12,13 +12,14 @@ from urllib.parse import quote
 from mlstacks_dagster.engines.kube_connection import KubeConnection
 from mlstacks_dagster.engines.kube_errors import KubeError
 from mlstacks_dagster.engines.kube_objects import ObjectRef
-from mlstacks_dagster.engines.kube_trouble import selector_text, workload_trouble
+from mlstacks_dagster.engines.kube_trouble import resource_trouble, selector_text, workload_trouble
 
 __all__ = ["KubeClient", "ObjectRef", "ResourceKind"]
 
 FIELD_MANAGER = "mlstacks-dagster"
 
 _WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "ReplicaSet", "Pod")
+_EMULATED = "emulated"
 _POLL_SECONDS = 0.25
 _APPLY = "application/apply-patch+yaml"
 
@@ -79,6 +80,10 @@ class KubeClient:
     def version(self) -> str:
         """Return the version of the API server, such as ``v1.35.2``."""
         return str(self._connection.request("GET", "/version").get("gitVersion", ""))
+
+    def is_emulated(self) -> bool:
+        """Tell whether the API is an emulator, in which nothing runs; it says so itself."""
+        return bool(self._connection.request("GET", "/version").get("compiler") == _EMULATED)
 
     def cluster_uid(self) -> str:
         """Return what tells this cluster from every other: the id of its system namespace."""
@@ -223,6 +228,17 @@ class KubeClient:
                 else []
             )
             found |= dict.fromkeys(workload_trouble(workload, pods))
+        return tuple(found)
+
+    def custom_trouble(self, refs: Iterable[ObjectRef]) -> tuple[str, ...]:
+        """Return which custom resources among ``refs`` say that they aren't ready, and why."""
+        found: dict[str, None] = {}
+        for ref in refs:
+            if not ref.is_custom:
+                continue
+            resource = self.get(ref)
+            trouble = resource_trouble(resource) if resource else (f"{ref} does not exist",)
+            found |= dict.fromkeys(trouble)
         return tuple(found)
 
     def pods_trouble(self, namespace: str, labels: str) -> tuple[str, ...]:

@@ -38,6 +38,11 @@ class ObjectRef:
         """The API group, empty for the core group."""
         return self.api_version.rpartition("/")[0]
 
+    @property
+    def is_custom(self) -> bool:
+        """Whether a definition brought the kind: the groups of Kubernetes itself are others."""
+        return "." in self.group and not self.group.endswith(".k8s.io")
+
     def __str__(self) -> str:
         """Render as ``Deployment ns/name``."""
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else self.short

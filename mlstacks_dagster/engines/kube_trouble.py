@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-__all__ = ["first_lines", "pod_trouble", "selector_text", "workload_trouble"]
+__all__ = [
+    "first_lines",
+    "pod_trouble",
+    "resource_trouble",
+    "selector_text",
+    "workload_trouble",
+]
 
 _HARMLESS = ("ContainerCreating", "PodInitializing", "")
 _MAX_MESSAGE = 300
@@ -48,6 +54,25 @@ def pod_trouble(pod: Mapping[str, Any]) -> tuple[str, ...]:
     if found or status.get("phase") == "Succeeded":
         return tuple(found)
     return tuple(f"{name}: {text}" for text in _pod_conditions(status))
+
+
+def resource_trouble(resource: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return why a custom resource isn't ready, as its controller says in the condition ``Ready``.
+
+    A resource that says nothing of being ready has no trouble: many kinds never do.
+    """
+    name = f"{resource.get('kind')} {resource['metadata']['name']}"
+    conditions = (resource.get("status") or {}).get("conditions") or ()
+    return tuple(
+        f"{name}: {'not ready' if c.get('status') == 'False' else 'not known to be ready'}"
+        f"{_reason(c)}{_message(c)}"
+        for c in conditions
+        if c.get("type") == "Ready" and c.get("status") != "True"
+    )
+
+
+def _reason(condition: Mapping[str, Any]) -> str:
+    return f": {condition['reason']}" if condition.get("reason") else ""
 
 
 def _main(status: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

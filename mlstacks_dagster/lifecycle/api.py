@@ -62,15 +62,24 @@ def destroy_unit(
 
 
 def drift_unit(
-    job: UnitJob, settings: Settings, report: Reporter, tools: Tools | None = None
+    job: UnitJob,
+    settings: Settings,
+    report: Reporter,
+    tools: Tools | None = None,
+    *,
+    compare: bool = True,
 ) -> DriftOutcome:
-    """Check one unit for drift; changes nothing but the ledger's note."""
+    """Check one unit for drift; changes nothing but the ledger's note.
+
+    Without ``compare`` the unit is only asked for its health and what of it can be reached.
+    """
     with open_ledger(settings) as ledger:
         stack = live_stack(job.plan.stack, ledger, settings)
         if stack is None:
             return DriftOutcome(status="not_deployed")
         with unit_lock(settings, stack.stack_id, job, report):
-            return drift(open_session(job, stack, settings, ledger, report, tools))
+            session = open_session(job, stack, settings, ledger, report, tools)
+            return drift(session, compare=compare)
 
 
 def register(plan: Plan, target: Target, ledger: Ledger, settings: Settings) -> StackRecord:

@@ -121,20 +121,26 @@ class DestroyOutcome(_Model):
 
 
 class Endpoint(_Model):
-    """A way into the cluster: what it answered, and ``wrong``: what is wrong with that."""
+    """A way into the cluster: what it answered, and ``wrong``: what is wrong with that.
+
+    ``url`` is the object's name when it has no URL (yet). ``unknown``: nobody could be asked;
+    ``emulated``: nobody was, since nothing is there.
+    """
 
     url: str
     answer: str
     wrong: str = ""
+    state: Literal["answered", "unknown", "emulated"] = "answered"
 
 
 class DriftOutcome(_Model):
     """Whether the cloud still is what was applied; ``changes`` are ``action address`` lines.
 
+    ``not_compared``: it is there, and nobody asked for a comparison.
     Of a release, ``problems`` say what isn't healthy, and ``endpoints`` what can be reached.
     """
 
-    status: Literal["in_sync", "drifted", "not_deployed"]
+    status: Literal["in_sync", "drifted", "not_deployed", "not_compared"]
     changes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()

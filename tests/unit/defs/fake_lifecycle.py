@@ -2,8 +2,9 @@
 
 A stack is a JSON file ``{"name": ..., "units": {unit: {"needs": [...], ...}}}``. What a unit
 does is said by its variables: ``hold`` (works until the file ``go`` is there), ``fail`` (text),
-``refuse`` (text), ``transient`` (how often it fails at first). What happened is appended to
-``journal.jsonl``.
+``refuse`` (text), ``transient`` (how often it fails at first). ``engine`` is the unit's engine;
+``health`` and ``endpoints`` are what a check finds, ``blind`` (text) fails it. What happened is
+appended to ``journal.jsonl``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from mlstacks_dagster.lifecycle.models import (
     DeployOutcome,
     DestroyOutcome,
     DriftOutcome,
+    Endpoint,
     Progress,
     ResourceRow,
     StackEntry,
@@ -45,7 +47,7 @@ def plan_of(name: str, units: dict[str, dict[str, Any]], path: Path | None = Non
             title=unit.title(),
             description=f"A {unit}.",
             provider="aws",
-            engine="terraform",
+            engine=said.get("engine", "terraform"),
             path=Path("terraform") / unit,
         )
         rest = {k: v for k, v in said.items() if k != "needs"}
@@ -164,12 +166,21 @@ def verify_stack(
     return VerifyOutcome(action="verified", stack_id=stack_id or "s1")
 
 
-def drift_unit(job: Any, settings: Settings, report: Any) -> DriftOutcome:
+def drift_unit(job: Any, settings: Settings, report: Any, *, compare: bool = True) -> DriftOutcome:
+    _note(settings, job, "compared" if compare else "looked")
     if not _mark(settings, job).exists():
         return DriftOutcome(status="not_deployed")
-    if job.plan.unit(job.unit).variables.get("drifts"):
-        return DriftOutcome(status="drifted", changes=("update a.b",))
-    return DriftOutcome(status="in_sync")
+    said = job.plan.unit(job.unit).variables
+    if said.get("blind"):
+        raise CommandError(said["blind"], remedy="mend it")
+    found = DriftOutcome(
+        status="in_sync" if compare else "not_compared",
+        problems=said.get("health", ()),
+        endpoints=tuple(Endpoint(**e) for e in said.get("endpoints", ())),
+    )
+    if said.get("drifts") and compare:
+        return found.model_copy(update={"status": "drifted", "changes": ("update a.b",)})
+    return found
 
 
 def sweep_account(account: str, settings: Settings, report: Any) -> SweepPlan:

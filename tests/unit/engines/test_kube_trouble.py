@@ -5,6 +5,7 @@ import pytest
 from mlstacks_dagster.engines.kube_trouble import (
     first_lines,
     pod_trouble,
+    resource_trouble,
     selector_text,
     workload_trouble,
 )
@@ -122,3 +123,29 @@ def test_selectors_become_text():
 def test_only_the_first_causes_are_shown():
     assert first_lines(["a", "b", "c"], limit=2) == "a\nb\n... and 1 more"
     assert first_lines(["a"]) == "a"
+
+
+def issuer(*conditions):
+    metadata = {"name": "letsencrypt"}
+    return {
+        "kind": "ClusterIssuer",
+        "metadata": metadata,
+        "status": {"conditions": list(conditions)},
+    }
+
+
+def ready(status, reason="", message=""):
+    return {"type": "Ready", "status": status, "reason": reason, "message": message}
+
+
+def test_a_custom_resource_says_itself_why_it_is_not_ready():
+    found = resource_trouble(issuer(ready("False", "ErrRegisterACMEAccount", "bad e-mail")))
+    assert found == ("ClusterIssuer letsencrypt: not ready: ErrRegisterACMEAccount: bad e-mail",)
+    found = resource_trouble(issuer(ready("Unknown", "Installing")))
+    assert found == ("ClusterIssuer letsencrypt: not known to be ready: Installing",)
+
+
+def test_a_custom_resource_that_is_ready_or_never_tells_has_no_trouble():
+    assert resource_trouble(issuer(ready("True"))) == ()
+    assert resource_trouble(issuer({"type": "Synced", "status": "False"})) == ()
+    assert resource_trouble({"kind": "Thing", "metadata": {"name": "x"}}) == ()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mlstacks_dagster.catalog.models import SecretKey, UnitSecret
-from mlstacks_dagster.engines.exposure import judge, reachable
+from mlstacks_dagster.engines.exposure import Reachable, judge, reachable
 from mlstacks_dagster.engines.kube_client import KubeClient
 from mlstacks_dagster.engines.kube_objects import ObjectRef
 from mlstacks_dagster.errors import MlstacksError, NotOwnedError
@@ -176,10 +176,12 @@ def test_what_is_reachable_is_what_has_an_address(kube: KubeClient) -> None:
 def test_an_endpoint_is_open_when_it_answers_who_does_not_say_who_asks(
     answers: dict[str, tuple[int, str]], is_open: bool, answer: str
 ) -> None:
-    def probe(url: str) -> tuple[int, str]:
+    def probe(url: str, _address: str) -> tuple[int, str]:
         if url not in answers:
             raise ConnectionError(url)
         return answers[url]
 
-    verdict = judge("http://x/", probe)
+    way = Reachable(ObjectRef("v1", "Service", "web", "ml"), "http://x/")
+    verdict = judge(way, probe)
     assert (verdict.open, verdict.answer) == (is_open, answer)
+    assert verdict.answered == bool(answers)
