@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -23,7 +23,6 @@ from mlstacks_dagster.errors import MlstacksError
 from mlstacks_dagster.ledger.records import StackRecord
 from mlstacks_dagster.ledger.store import Ledger
 from mlstacks_dagster.lifecycle.due import (
-    Sightings,
     failed_deploy,
     is_expired,
     moment,
@@ -31,7 +30,8 @@ from mlstacks_dagster.lifecycle.due import (
     subject,
 )
 from mlstacks_dagster.lifecycle.models import StackEntry, StackSnapshot
-from mlstacks_dagster.lifecycle.removed import removed_stacks
+from mlstacks_dagster.lifecycle.removed import places_of, removed_stacks
+from mlstacks_dagster.lifecycle.sightings import Sightings, uptime
 from mlstacks_dagster.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ FAILED = "failed_deploys"
 IDLE = "idle_clusters"
 REMOVED = "removed_files"
 REMOVED_SECONDS = 600.0
+REMOVED_GAP_SECONDS = 300.0
+IDLE_GAP_SECONDS = 3600.0
 _INTERVALS = {REMOVED: 60, IDLE: 600}
 
 
@@ -59,9 +61,9 @@ def _cluster_use(stack: StackRecord, settings: Settings, ledger: Ledger, since: 
 class TeardownSensors:
     """Makes the sensors of a code location.
 
-    ``keys`` are the cleanup assets by stack; ``clock`` returns Unix seconds; ``reload`` asks for
-    the stacks to be read again and tells whether that was done; ``use`` says what uses a stack's
-    cluster.
+    ``keys`` are the cleanup assets by stack; ``clock`` returns Unix seconds, ``uptime`` those
+    since the machine was started; ``reload`` asks for the stacks to be read again and tells
+    whether that was done; ``use`` says what uses a stack's cluster.
     """
 
     snapshot: StackSnapshot
@@ -69,6 +71,7 @@ class TeardownSensors:
     job: UnresolvedAssetJobDefinition | None
     keys: Mapping[str, Sequence[dg.AssetKey]]
     clock: Callable[[], float] = time.time
+    uptime: Callable[[], float] = uptime
     reload: Callable[[Settings], bool] = ask_reload
     use: Callable[[StackRecord, Settings, Ledger, float], str] = _cluster_use
     _entries: dict[str, StackEntry] = field(init=False, default_factory=dict)
@@ -82,7 +85,7 @@ class TeardownSensors:
         return [
             self._sensor(EXPIRED, self._expired, running, _EXPIRED_TEXT),
             self._sensor(FAILED, self._failed, running, _FAILED_TEXT),
-            self._sensor(REMOVED, self._removed, stopped, _REMOVED_TEXT),
+            self._sensor(REMOVED, self._removed, running, _REMOVED_TEXT),
             self._sensor(IDLE, self._idle, stopped, _IDLE_TEXT),
         ]
 
@@ -106,11 +109,22 @@ class TeardownSensors:
 
         return look
 
+    def _before(
+        self, context: dg.SensorEvaluationContext, gap: float | None = None
+    ) -> tuple[float, Sightings]:
+        """Return the time, and what was seen before and still counts."""
+        now = self.clock()
+        return now, Sightings.parse(context.cursor).resumed(now, self.uptime(), gap)
+
     def _expired(self, context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.SensorResult:
-        now, before = self.clock(), Sightings.parse(context.cursor)
+        now, before = self._before(context)
         stacks = deployed_stacks(ledger, self.site.settings)
         ended = [s for s in stacks if is_expired(s, now)]
-        confirmed = [s for s in ended if before.confirms(subject(s), now, 0)]
+        if ended and not before.clock_is_steady:
+            context.log.info("the clock was set, or the machine started: waiting ten minutes")
+        confirmed = [
+            s for s in ended if before.clock_is_steady and before.confirms(subject(s), now, 0)
+        ]
         due = {s.name: _Due(s, "expired", _ended_words(s)) for s in confirmed}
         warned, events = self._warnings(stacks, before, now)
         after = before.see([*map(subject, ended), *warned], now)
@@ -144,9 +158,11 @@ class TeardownSensors:
         return self._result(context, ledger, due)
 
     def _removed(self, context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.SensorResult:
-        now, before = self.clock(), Sightings.parse(context.cursor)
+        now, before = self._before(context, REMOVED_GAP_SECONDS)
         settings = self.site.settings
-        gone, note = removed_stacks(deployed_stacks(ledger, settings), settings.stacks_dir)
+        stacks, folder = deployed_stacks(ledger, settings), settings.stacks_dir
+        gone, note = removed_stacks(stacks, folder, before.places)
+        before = replace(before, places=places_of(folder, before.places))
         if note:
             context.log.warning(note)
         confirmed = [s for s in gone if before.confirms(subject(s), now, REMOVED_SECONDS)]
@@ -154,7 +170,7 @@ class TeardownSensors:
         return self._result(context, ledger, due, before.see(map(subject, gone), now))
 
     def _idle(self, context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.SensorResult:
-        now, before = self.clock(), Sightings.parse(context.cursor)
+        now, before = self._before(context, IDLE_GAP_SECONDS)
         settings, idle = self.site.settings, []
         for stack in deployed_stacks(ledger, settings):
             try:
@@ -279,8 +295,8 @@ _FAILED_TEXT = (
     "deploy of them had succeeded."
 )
 _REMOVED_TEXT = (
-    "Launches the teardown of stacks whose file was removed from the stacks folder. Off until you "
-    "start it: a checkout of another branch removes files too."
+    "Launches the teardown of stacks whose file was removed from the stacks folder ten minutes "
+    "ago. A checkout of another branch removes files too: `protect: true` keeps a stack."
 )
 _IDLE_TEXT = (
     "Launches the teardown of stacks whose cluster nothing has used for `MLSTACKS_IDLE_AFTER` "

@@ -6,7 +6,6 @@ counts only when it protects the stack.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +16,6 @@ from mlstacks_dagster.ledger.records import StackRecord
 __all__ = [
     "Attempt",
     "Ending",
-    "Sightings",
     "failed_deploy",
     "is_expired",
     "late_looks",
@@ -46,40 +44,6 @@ class Attempt:
     number: int
     ended_at: float
     cancelled: bool = False
-
-
-@dataclass(frozen=True)
-class Sightings:
-    """What was seen at earlier evaluations, and since when, by subject."""
-
-    since: Mapping[str, float]
-
-    @classmethod
-    def parse(cls, text: str | None) -> Sightings:
-        """Read what :meth:`dump` wrote; anything else counts as nothing seen."""
-        try:
-            found = json.loads(text or "{}")
-        except ValueError:
-            return cls({})
-        if not isinstance(found, dict):
-            return cls({})
-        return cls({k: float(v) for k, v in found.items() if isinstance(v, int | float)})
-
-    def dump(self) -> str:
-        """Return the sightings as text."""
-        return json.dumps(dict(self.since), sort_keys=True)
-
-    def see(self, subjects: Iterable[str], now: float) -> Sightings:
-        """Return the sightings after an evaluation that saw ``subjects`` and nothing else.
-
-        A sighting in the future means that the clock went back: it begins anew.
-        """
-        return Sightings({s: min(self.since.get(s, now), now) for s in subjects})
-
-    def confirms(self, subject: str, now: float, seconds: float) -> bool:
-        """Tell whether ``subject`` was seen by an earlier evaluation, ``seconds`` ago or more."""
-        first = self.since.get(subject)
-        return first is not None and now - first >= seconds
 
 
 def is_expired(stack: StackRecord, now: float) -> bool:

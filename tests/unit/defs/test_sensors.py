@@ -41,6 +41,7 @@ class World:
         self.site = site
         self.instance = instance
         self.now = float(BORN)
+        self.set_by = float(BORN) - 1e6  # what the clock was set to beside the uptime
         self.entries: dict[str, StackEntry] = {}
         self.ledger = Ledger.open(site.settings.ledger_url, clock=lambda: self.now)
         self.cursors: dict[str, str | None] = {}
@@ -85,6 +86,7 @@ class World:
             job=next((j for j in definitions.jobs or () if j.name == "teardown"), None),  # type: ignore[arg-type]
             keys=keys,
             clock=lambda: self.now,
+            uptime=lambda: self.now - self.set_by,
             reload=self._reload,
             use=self._use,
         )
@@ -383,10 +385,9 @@ def test_a_removed_file_must_be_gone_for_ten_minutes(world: World) -> None:
     folder = world.site.settings.stacks_dir
     world.deploy()
     (folder / "part.yaml").write_text("spec_type: component\n")
-    assert world.look(REMOVED) == []
-    world.now += 599
-    assert world.look(REMOVED) == []
-    world.now += 1
+    for _ in range(10):
+        assert world.look(REMOVED) == []
+        world.now += 60
     [request] = world.look(REMOVED)
     assert request.tags[TAG_REASON] == "file_removed"
     (folder / "demo.yaml").write_text("spec_type: stack\nname: demo\n")
@@ -398,23 +399,50 @@ def test_an_idle_cluster_is_torn_down_after_being_idle_all_the_time(world: World
     world.deploy()
     assert world.look(IDLE) == []
     for used_by in ("pod ml/train", "nobody knows"):
-        world.now += hours
+        assert not idle_for(world, hours - 600)
+        world.now += 600
         world.used_by = used_by
         assert world.look(IDLE) == [], "it is in use, or may be"
         world.used_by = ""
         assert world.look(IDLE) == [], "its idle time begins anew"
-    world.now += hours - 1
-    assert world.look(IDLE) == []
-    world.now += 1
+    assert not idle_for(world, hours - 600)
+    world.now += 600
     [request] = world.look(IDLE)
     assert request.tags[TAG_REASON] == "idle"
+
+
+def idle_for(world: World, seconds: float) -> list[dg.RunRequest]:
+    found = []
+    for _ in range(int(seconds // 600)):
+        world.now += 600
+        found += world.look(IDLE)
+    return found
+
+
+def test_time_in_which_nobody_looked_is_not_idle_time(world: World) -> None:
+    world.deploy()
+    assert world.look(IDLE) == []
+    world.now += world.site.settings.idle_after
+    assert world.look(IDLE) == [], "the machine slept, or the daemon did not run"
+
+
+def test_a_clock_that_jumps_tears_nothing_down(world: World) -> None:
+    world.deploy(ends=BORN + LIFE)
+    assert world.look(EXPIRED) == []
+    world.now += LIFE
+    world.set_by += LIFE - 30
+    for _ in range(5):
+        world.now += 30
+        assert world.look(EXPIRED) == [], "its clock was set a moment ago"
+    world.now += 600
+    assert len(world.look(EXPIRED)) == 1, "it stayed so: the end has come"
 
 
 def test_which_sensors_run_by_themselves(world: World) -> None:
     world.deploy()
     found = {s.name: s.default_status for s in world.definitions().sensors or ()}
     running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
-    assert found == {EXPIRED: running, FAILED: running, REMOVED: stopped, IDLE: stopped}
+    assert found == {EXPIRED: running, FAILED: running, REMOVED: running, IDLE: stopped}
 
 
 def test_the_schedule_compares_each_deployed_stack_in_a_run_of_its_own(world: World) -> None:

@@ -10,7 +10,6 @@ from mlstacks_dagster.ledger.records import StackRecord
 from mlstacks_dagster.lifecycle.due import (
     Attempt,
     Ending,
-    Sightings,
     failed_deploy,
     is_expired,
     next_attempt,
@@ -18,7 +17,8 @@ from mlstacks_dagster.lifecycle.due import (
     run_key,
     warns_from,
 )
-from mlstacks_dagster.lifecycle.removed import removed_stacks
+from mlstacks_dagster.lifecycle.removed import places_of, removed_stacks
+from mlstacks_dagster.lifecycle.sightings import Sightings, uptime
 from mlstacks_dagster.spec.models import StateLocation
 
 DAY = 86_400
@@ -147,13 +147,43 @@ def test_a_sighting_in_the_future_begins_anew_and_is_not_forgotten() -> None:
     assert seen.see(["a"], 100.0).confirms("a", 700.0, 600)
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "[1]", '{"a": "x"}', "null"])
+def test_with_a_gap_between_evaluations_everything_is_seen_anew() -> None:
+    seen = Sightings.parse(None).resumed(100.0, 50.0).see(["a"], 100.0)
+    assert seen.resumed(400.0, 350.0, 300).confirms("a", 400.0, 300)
+    assert not seen.resumed(401.0, 351.0, 300).confirms("a", 401.0, 300)
+    assert not seen.resumed(99.0, 51.0, 300).confirms("a", 99.0, 0), "the clock went back"
+    assert seen.resumed(9e9, 9e9).confirms("a", 9e9, 300), "without a limit any gap is fine"
+
+
+def test_a_clock_that_jumps_is_not_believed_for_ten_minutes() -> None:
+    first = Sightings.parse(None).resumed(1000.0, 50.0)
+    assert first.clock_is_steady
+    assert first.resumed(2000.0, 1050.0).clock_is_steady, "an hour asleep counts in both clocks"
+    jumped = first.resumed(90_000.0, 80.0)
+    assert not jumped.clock_is_steady
+    assert not jumped.resumed(90_599.0, 679.0).clock_is_steady
+    assert jumped.resumed(90_600.0, 680.0).clock_is_steady
+    assert not jumped.resumed(1100.0, 150.0).clock_is_steady, "it was set back again"
+
+
+def test_after_a_restart_of_the_machine_its_clock_is_not_believed_at_once() -> None:
+    before = Sightings.parse(None).resumed(1000.0, 5000.0)
+    started = Sightings.parse(before.resumed(1300.0, 20.0).dump())
+    assert not started.clock_is_steady
+    assert started.resumed(1900.0, 620.0).clock_is_steady
+
+
+def test_the_uptime_goes_on() -> None:
+    assert 0 < uptime() <= uptime()
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "[1]", '{"a": "x"}', "null", '{"since": 1}'])
 def test_a_cursor_that_is_not_ours_is_nothing_seen(text: str) -> None:
     assert Sightings.parse(text).since == {}
 
 
 def test_sightings_survive_the_cursor() -> None:
-    seen = Sightings.parse(None).see(["b", "a"], 1.5)
+    seen = Sightings(steady_from=2.0, places={"/a": "1:2"}).resumed(1.0, 1.0).see(["b", "a"], 1.5)
     assert Sightings.parse(seen.dump()) == seen
 
 
@@ -181,6 +211,7 @@ class Folder:
         self.write("demo.yaml", "demo")
         self.write("team/other.yaml", "other")
         (self.root / "part.yaml").write_text("spec_type: component\nname: demo\n")
+        self.places: dict[str, str] = {}
 
     def write(self, path: str, name: str) -> None:
         (self.root / path).write_text(f"spec_type: stack\nname: {name}\n")
@@ -193,10 +224,11 @@ class Folder:
             record(name=n, source=str(self.root / p))
             for n, p in (("demo", "demo.yaml"), ("other", "team/other.yaml"))
         ]
-        return {s.name for s in removed_stacks(stacks, self.root)[0]}
+        return {s.name for s in removed_stacks(stacks, self.root, self.places)[0]}
 
     def why_not(self) -> str:
-        return removed_stacks([record(source=str(self.root / "demo.yaml"))], self.root)[1]
+        stacks = [record(source=str(self.root / "demo.yaml"))]
+        return removed_stacks(stacks, self.root, self.places)[1]
 
 
 @pytest.fixture
@@ -212,6 +244,31 @@ def test_only_the_stack_whose_file_is_gone_counts(folder: Folder) -> None:
     assert folder.removed() == {"demo"}, "an emptied folder may be unmounted"
     (folder.root / "team").rmdir()
     assert folder.removed() == {"demo", "other"}
+
+
+def test_an_emptied_folder_counts_when_it_is_the_one_that_had_the_files(folder: Folder) -> None:
+    folder.places = places_of(folder.root, {})
+    for path in ("demo.yaml", "part.yaml", "team/other.yaml"):
+        folder.remove(path)
+    folder.places = places_of(folder.root, folder.places)
+    assert folder.removed() == {"demo", "other"}
+    (folder.root / "team").rename(folder.root.parent / "kept")
+    (folder.root / "team").mkdir()
+    assert folder.removed() == {"demo"}, "another folder stands where the files were"
+    folder.root.rename(folder.root.parent / "away")
+    folder.root.mkdir()
+    assert folder.removed() == set()
+    assert "unmounted" in folder.why_not()
+
+
+def test_what_was_known_of_folders_stays_while_they_can_not_be_read(folder: Folder) -> None:
+    known = places_of(folder.root, {})
+    assert set(known) == {str(folder.root), str(folder.root / "team")}
+
+    def scan(_: Path) -> list[Path]:
+        raise PermissionError(13, "Permission denied")
+
+    assert places_of(folder.root, known, scan) == known
 
 
 def test_a_renamed_file_is_not_a_removed_stack(folder: Folder) -> None:
@@ -256,11 +313,11 @@ def test_a_folder_that_may_not_be_read_removes_nothing(folder: Folder) -> None:
         return sorted(path.iterdir())
 
     stacks = [record(source=str(folder.root / "demo.yaml"))]
-    removed, why = removed_stacks(stacks, folder.root, scan)
+    removed, why = removed_stacks(stacks, folder.root, {}, scan)
     assert removed == ()
     assert "Permission denied" in why
 
 
 def test_a_stack_from_elsewhere_is_nobody_s_to_remove(folder: Folder, tmp_path: Path) -> None:
     stacks = [record(source=str(tmp_path / "gone.yaml")), record(source=None)]
-    assert removed_stacks(stacks, folder.root) == ((), "")
+    assert removed_stacks(stacks, folder.root, {}) == ((), "")
