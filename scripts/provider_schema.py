@@ -60,9 +60,7 @@ _ENTRY = re.compile(
 _FIELD = re.compile(r"= new (?:\w+_\d+\.)?(\w+)\(this, \"\w+\"(?:, (true|false))?\)")
 _GETTER = re.compile(r"return (cdktn\.Fn\.tolist\()?this\.get(\w+)Attribute\(")
 _ELEMENT = re.compile(r"return new (?:\w+_\d+\.)?(\w+)\(this\.terraformResource")
-_STRUCT_MAPPER = re.compile(
-    r"(?:(list|hash)MapperHcl\()?(?:\(0, \w+\.)?(\w+)ToHclTerraform\)?(?:, (true|false)\))?"
-)
+_STRUCT_MAPPER = re.compile(r"(\w+)ToHclTerraform\)?(?:, (true|false)\))?")
 _VERSION = re.compile(r"providerVersion: '([\d.]+)'")
 
 
@@ -105,18 +103,16 @@ class Bindings:
 
     def _nested_block(self, rest: str, entry: tuple[str, ...]) -> dict[str, Any] | None:
         """Return a block type; None for an attribute, also for one that is written as a block."""
-        value, _, shape, storage = entry
-        if storage in _SIMPLE or storage.startswith(("string", "number", "boolean")):
-            return None
-        mapper = _STRUCT_MAPPER.search(value.replace("cdktn.", ""))
-        if mapper is None or mapper[3] == "false":
+        value, _, shape, _ = entry
+        mapper = _STRUCT_MAPPER.search(value)
+        if mapper is None or mapper[1] not in self._functions or mapper[2] == "false":
             return None
         field = _FIELD.search(rest)
         inner, single = self._element(field[1]) if field else (None, False)
         block = (
-            self._block(inner, self._functions[mapper[2]])
+            self._block(inner, self._functions[mapper[1]])
             if inner
-            else self._struct_of_the_provider(mapper[2])
+            else self._struct_of_the_provider(mapper[1])
         )
         if shape == "struct":
             return {"nesting": "single", "block": block}
