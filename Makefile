@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 export MLSTACKS_HOME ?= $(CURDIR)/.demo
 
 help:  ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup:  ## Make .venv with the command .venv/bin/mlstacks-dagster
 	@scripts/setup sandbox
