@@ -147,11 +147,21 @@ class CurrentProvider:
 def unmarked(
     changes: Iterable[PlannedChange], marks: Mapping[str, str], schema: ProviderSchema
 ) -> list[str]:
-    """Return the planned resources that can be tagged, by their schema, and lack a mark."""
+    """Return the planned resources that lack a mark.
+
+    Looked at is what can be tagged, by its schema, and the tags that a launch template gives to
+    what it makes.
+    """
     return [
         change.address
         for change in changes
         if change.mode == "managed"
-        and schema.taggable(change.type)
-        and not marks.items() <= (change.after.get("tags_all") or {}).items()
+        and not all(marks.items() <= (tags or {}).items() for tags in _tags(change, schema))
     ]
+
+
+def _tags(change: PlannedChange, schema: ProviderSchema) -> Iterator[Mapping[str, str] | None]:
+    if schema.taggable(change.type):
+        yield change.after.get("tags_all")
+    for made in change.after.get("tag_specifications") or []:
+        yield made.get("tags")

@@ -155,8 +155,22 @@ def test_a_mistake_is_found(
     assert said in text
 
 
-def test_a_provider_without_default_tags_is_found(cloud: CurrentProvider, tmp_path: Path) -> None:
-    unit = CATALOG.get("aws", "artifact_store_s3")
-    without = _altered(unit, tmp_path, "versions.tf", "tags = var.tags", "tags = {}")
-    changes = cloud.engine.plan(cloud.stage(without)).changes
-    assert unmarked(changes, cloud.marks(unit), SCHEMA) == ["aws_s3_bucket.this"]
+@pytest.mark.parametrize(
+    ("name", "file", "old", "new", "found"),
+    [
+        ("artifact_store_s3", "versions.tf", "tags = var.tags", "tags = {}", "aws_s3_bucket.this"),
+        (
+            "cluster",
+            "current_provider_override.tf",
+            "= local.node_tags",
+            "= {}",
+            "aws_launch_template.node",
+        ),
+    ],
+)
+def test_a_resource_without_marks_is_found(
+    name: str, file: str, old: str, new: str, found: str, cloud: CurrentProvider, tmp_path: Path
+) -> None:
+    altered = _altered(CATALOG.get("aws", name), tmp_path, file, old, new)
+    changes = cloud.engine.plan(cloud.stage(altered)).changes
+    assert unmarked(changes, cloud.marks(altered), SCHEMA) == [found]
