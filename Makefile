@@ -1,6 +1,6 @@
 # Everything here does its own set-up; Python 3.11 to 3.13 and make are all it needs.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo ui destroy-demo test test-fast check format docs bench clean
+.PHONY: help setup setup-dev demo ui destroy-demo test test-fast check format docs provider-schema bench clean
 
 BIN := .venv/bin
 PYTEST_ARGS ?=
@@ -43,6 +43,9 @@ format: setup-dev
 
 docs: setup-dev  ## Write docs/catalog.md and schemas/ anew
 	$(BIN)/mlstacks-dagster catalog --write .
+
+provider-schema: setup-dev  ## Write the schemas that the modules are judged by anew (70 MB download)
+	$(BIN)/python scripts/provider_schema.py
 
 bench: setup-dev  ## The benchmarks of docs/benchmarks.md
 	$(BIN)/python benchmarks/deploy.py
