@@ -70,7 +70,8 @@ class ExistingCluster:
             if key in known:
                 found[variable] = known[key]
             elif hard or requirement.capability != CLUSTER:
-                users = self._missing.setdefault((requirement.capability, key), [])
+                asked = _ASKED.get(key, key) if requirement.capability == CLUSTER else key
+                users = self._missing.setdefault((requirement.capability, asked), [])
                 users.append(unit.name)
         return found
 
@@ -99,16 +100,13 @@ class ExistingCluster:
             )
 
     def _missing_key(self, capability: str, key: str, users: Iterable[str]) -> Problem:
-        who = " and ".join(users)
-        field = _ASKED.get(key) if capability == CLUSTER else None
-        if field is None:
-            what = f"`cluster: {{has: {{{capability}: {{{key}: ...}}}}}}`"
-            remedy = f"add {what}"
+        if capability == CLUSTER and key in _HOW:
+            remedy = f"add `cluster: {{{key}: ...}}`; {_HOW[key]}"
         else:
-            what = f"`cluster: {{{field}: ...}}`"
-            remedy = f"add {what}; {_HOW[field]}"
+            remedy = f"add `cluster: {{has: {{{capability}: {{{key}: ...}}}}}}`"
         at = ("has", capability) if capability in self._has else ()
-        text = f"{who} needs {key} of the cluster's {capability}, which isn't given"
+        what = "the existing cluster" if capability == CLUSTER else f"the cluster's {capability}"
+        text = f"{key} of {what} isn't given; it is needed for {', '.join(users)}"
         return self._stack.source.problem(text, "cluster", *at, remedy=remedy)
 
     @property

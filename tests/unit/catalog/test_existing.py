@@ -122,9 +122,9 @@ def test_what_is_not_given_is_named_with_the_way_to_it(eks: Folder, stacks: Stac
     has = {"has": FULL["has"]}
     found = problems(stacks, eks, KUBERNETES, TRACKER, **has)
     assert len(found) == 2
-    assert "runner needs cluster_name" in found[0]
+    assert "name of the existing cluster isn't given; it is needed for runner" in found[0]
     assert "add `cluster: {name: ...}`; `aws eks describe-cluster --name NAME`" in found[0]
-    assert "tracker needs oidc_issuer" in found[1]
+    assert "oidc_provider_arn of the existing cluster isn't given" in found[1]
     assert "add `cluster: {oidc_provider_arn: ...}`; `aws iam list-open-id" in found[1]
 
 
@@ -155,7 +155,7 @@ def test_what_drains_a_whole_cluster_is_not_installed_into_anothers(
     ("has", "says"),
     [
         ({"storage_clas": {"name": "x"}}, "did you mean storage_class?"),
-        ({"storage_class": {}}, "needs name of the cluster's storage_class"),
+        ({"storage_class": {}}, "name of the cluster's storage_class isn't given"),
         ({"storage_class": {"name": "x", "nmae": "y"}}, "did you mean name?"),
         ({"storage_class": {"name": "x"}, "network": {"id": "y"}}, "network has no key id here"),
         (
