@@ -35,7 +35,11 @@ class ChartValues:
     def at(self, path: str) -> dict[str, Any] | None:
         """Return the schema of the value at ``path``, None when the chart has no such value."""
         found: Any = self.schema
-        for key in split_path(path):
+        try:
+            keys = split_path(path)
+        except ValueError:
+            return None  # a path with an empty key
+        for key in keys:
             found = self._resolved(found)
             inside = found.get("properties", {}).get(key)
             if inside is None:

@@ -6,24 +6,25 @@ A component's own units come first, then the base units of the plan (cluster, ne
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mlstacks_dagster.catalog.discovery import Catalog
-from mlstacks_dagster.catalog.models import UnitDefinition
+from mlstacks_dagster.catalog.models import ConfigKey, UnitDefinition
 from mlstacks_dagster.catalog.selection import Selection
 from mlstacks_dagster.catalog.unit_inputs import UnitInput, unit_input
 from mlstacks_dagster.catalog.variables import module_variables
 from mlstacks_dagster.errors import Problem
 from mlstacks_dagster.spec.matrix import COMMON_CONFIG_KEYS
 from mlstacks_dagster.spec.models import Component, Stack
-from mlstacks_dagster.spec.rules import RULES
+from mlstacks_dagster.spec.rules import RULES, split_password
 from mlstacks_dagster.spec.suggest import nearest
 
 __all__ = ["Assignment", "assign_config", "common_keys", "zenml_version"]
 
 _PROJECT = "project_id"
 _ZENML_VERSION = "zenml-version"
+_NOT_SPLIT = "must be a URL with a user and a password, in which @ is written %40"
 
 
 @dataclass(frozen=True)
@@ -131,23 +132,45 @@ def _assign(
     problems: list[Problem],
 ) -> None:
     setting = unit.config[given.key]
-    taken = unit_input(unit, setting.variable)
-    if taken is None:
-        return  # discovery has refused such a unit
-    before = assigned.setdefault(setting.variable, given)
-    if before.value != given.value:
-        problems.append(_conflict(unit.name, given, before, show=not taken.sensitive))
-    elif why := _refusal(given.value, taken, setting.rule):
-        problems.append(given.problem(f"{given.key}: {why}", setting.description))
+    parts = _parts(given, setting)
+    if not parts:
+        problems.append(given.problem(f"{given.key}: {_NOT_SPLIT}", setting.description))
+    for name, part in parts:
+        taken = unit_input(unit, name)
+        if taken is None:
+            return  # discovery has refused such a unit
+        hidden = taken.sensitive or setting.password is not None
+        before = assigned.setdefault(name, part)
+        why = _refusal(part.value, taken, setting, hidden=hidden)
+        if before.value != part.value:
+            problems.append(_conflict(unit.name, part, before, show=not hidden))
+        elif why:
+            problems.append(given.problem(f"{given.key}: {why}", setting.description))
+            return
 
 
-def _refusal(value: object, taken: UnitInput, rule: str | None) -> str | None:
+def _parts(given: Assignment, setting: ConfigKey) -> tuple[tuple[str, Assignment], ...]:
+    """Return what a value sets: of a URL its password apart; nothing when it holds none."""
+    if setting.password is None or given.value is None:
+        return ((setting.variable, given),)
+    split = split_password(given.value)
+    if split is None:
+        return ()
+    url, password = split
+    return (
+        (setting.variable, replace(given, value=url)),
+        (setting.password, replace(given, value=password)),
+    )
+
+
+def _refusal(value: object, taken: UnitInput, setting: ConfigKey, *, hidden: bool) -> str | None:
     if value is None:
         return "has no value"
     why = taken.why_not(value)
     if why is None:
+        rule = setting.rule if taken.name == setting.variable else None
         return RULES[rule].check(value) if rule is not None else None
-    return f"must be of type {taken.type}" if taken.sensitive else why
+    return f"must be of type {taken.type}" if hidden and not taken.discreet else why
 
 
 def _conflict(who: str, given: Assignment, before: Assignment, *, show: bool) -> Problem:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from mlstacks_dagster.catalog.helm_contract import check_release
 from mlstacks_dagster.catalog.models import Requirement, UnitDefinition
 from mlstacks_dagster.catalog.unit_file import UNIT_FILE, unit_source
+from mlstacks_dagster.catalog.unit_inputs import secret_input
 from mlstacks_dagster.catalog.variables import Variable, module_outputs, module_variables
 from mlstacks_dagster.errors import Problem
 from mlstacks_dagster.spec.matrix import COMMON_CONFIG_KEYS
@@ -82,7 +83,11 @@ def _check_file(unit: UnitDefinition) -> Iterator[_Finding]:
         yield ("helm",), "only a unit with engine: helm has this", "remove helm:"
     if unit.export and not unit.component:
         yield ("export",), "only a component has an export", "add component: or remove export:"
+    yield from _check_when(unit)
     for key, setting in unit.config.items():
+        if setting.password and (unit.helm is None or secret_input(setting.password) is None):
+            text = f"{setting.password} is no key of a Secret"
+            yield ("config", key, "password"), text, "write $secret.<name>.<key>, for a Helm unit"
         if key in COMMON_CONFIG_KEYS:
             yield ("config", key), f"every flavor takes {key} already", "remove the key"
         if setting.rule is not None and setting.rule not in RULES:
@@ -93,12 +98,24 @@ def _check_file(unit: UnitDefinition) -> Iterator[_Finding]:
             )
 
 
+def _check_when(unit: UnitDefinition) -> Iterator[_Finding]:
+    for index, requirement in enumerate(unit.requires):
+        if requirement.when is not None and requirement.when not in unit.config:
+            text = f"the unit has no config key {requirement.when}"
+            yield ("requires", index, "when"), text, did_you_mean(requirement.when, unit.config)
+    for index, requirement in enumerate(unit.after):
+        if requirement.when is not None:
+            yield ("after", index, "when"), "only requires has this", "remove when:"
+
+
 def _check_inputs(unit: UnitDefinition, variables: Iterable[Variable]) -> Iterator[_Finding]:
     by_name = {variable.name: variable for variable in variables}
     for name in COMMON_VARIABLES:
         if name not in by_name:
             yield (), f"the module has no variable {name}", "every module declares it"
     setters: dict[str, str] = {}
+    defaults = {variable.name for variable in by_name.values() if variable.has_default}
+    bound = {v for _, r, v in _binds("requires", unit.requires) if r.when is None}
     for where, name in _set_variables(unit):
         here = ".".join(str(part) for part in where)
         if setters.setdefault(name, here) != here:
@@ -107,9 +124,9 @@ def _check_inputs(unit: UnitDefinition, variables: Iterable[Variable]) -> Iterat
             yield where, f"the module has no variable {name}", did_you_mean(name, by_name)
         elif name in _FILLED:
             yield where, f"the variable {name} is filled by the program", "set another one"
-        elif where[0] == "after" and not by_name[name].has_default:
-            yield where, f"the variable {name} has no default", "an `after` edge may be absent"
-    bound = {name for _, _, name in _binds("requires", unit.requires)}
+        elif where[0] in ("after", "requires") and name not in bound | defaults:
+            edge = "an `after` edge" if where[0] == "after" else "a requirement with `when`"
+            yield where, f"the variable {name} has no default", f"{edge} may be absent"
     for variable in by_name.values():
         if not variable.has_default and variable.name not in _FILLED | bound:
             yield (

@@ -114,7 +114,12 @@ def _unit(unit: UnitDefinition) -> Iterator[str]:
 
 def _edges(word: str, requirements: Sequence[Requirement]) -> Iterator[str]:
     if requirements:
-        yield f"{word} {', '.join(f'`{r.capability}`' for r in requirements)}."
+        yield f"{word} {', '.join(map(_edge, requirements))}."
+
+
+def _edge(requirement: Requirement) -> str:
+    when = f" when `{requirement.when}` is given" if requirement.when else ""
+    return f"`{requirement.capability}`{when}"
 
 
 def _config_rows(unit: UnitDefinition) -> Iterator[tuple[str, ...]]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from mlstacks_dagster.catalog.chart_values import chart_folder, chart_values
-from mlstacks_dagster.catalog.models import HelmRelease, UnitDefinition
+from mlstacks_dagster.catalog.models import HelmRelease, SecretKey, UnitDefinition
 from mlstacks_dagster.catalog.unit_inputs import NAMESPACE, unit_input
 
 __all__ = ["CLUSTER", "FILLS", "check_release", "helm_inputs"]
@@ -45,6 +45,8 @@ def helm_inputs(unit: UnitDefinition) -> Iterator[tuple[tuple[str | int, ...], s
                 yield (section, index, "bind", name), name
     for key, setting in unit.config.items():
         yield ("config", key, "variable"), setting.variable
+        if setting.password is not None:
+            yield ("config", key, "password"), setting.password
     for name in unit.helm.fill if unit.helm else ():
         yield ("helm", "fill", name), name
 
@@ -64,6 +66,7 @@ def check_release(unit: UnitDefinition) -> Iterator[_Finding]:
         yield ("helm", "chart"), "there is no Chart.yaml in the chart's folder", "correct the path"
         return
     yield from _check_inputs(unit)
+    yield from _check_secrets(unit.helm)
     for value, what in unit.helm.fill.items():
         if what not in FILLS:
             known = ", ".join(sorted(FILLS))
@@ -84,6 +87,29 @@ def _check_inputs(unit: UnitDefinition) -> Iterator[_Finding]:
             yield where, f"the chart has no value {name}", "add it to values.schema.json"
         elif name.startswith("$") and where[0] != "config":
             yield where, f"only config sets {name}", "bind a chart value"
+
+
+def _check_secrets(release: HelmRelease) -> Iterator[_Finding]:
+    for index, secret in enumerate(release.secrets):
+        for key, how in secret.keys.items():
+            where = ("helm", "secrets", index, "keys", key)
+            for text in _wrong_rules(how):
+                yield where, text, "correct the key's rules"
+
+
+def _wrong_rules(how: SecretKey) -> Iterator[str]:
+    if how.pattern is not None:
+        try:
+            re.compile(how.pattern)
+        except re.error as error:
+            yield f"its pattern is no regular expression: {error}"
+            return
+        if not how.message:
+            yield "it has a pattern and no message that says it in words"
+    if how.value is not None and (why := how.why_not(how.value)):
+        yield f"its own value breaks its rule: {why}"
+    if how.generate is not None and how.generate < how.min_length:
+        yield f"{how.generate} generated characters are less than min_length"
 
 
 def _not_known(unit: UnitDefinition, release: HelmRelease, placeholder: str) -> str | None:

@@ -6,6 +6,7 @@ location pins plans and the ledger keeps them for stacks whose file is gone.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,12 +49,15 @@ class Requirement(_Model):
     """A capability that a unit uses.
 
     ``bind`` maps our input variable to a key of the capability. ``providers`` are those on
-    which it counts, of a unit that exists on several; without it, on all.
+    which it counts, of a unit that exists on several; without it, on all. ``when`` is a config
+    key of the unit: the requirement counts only for a user who gives it a value other than
+    null, false or an empty text.
     """
 
     capability: str
     bind: dict[str, str] = Field(default_factory=dict)
     providers: tuple[Literal["aws", "gcp", "k3d"], ...] = ()
+    when: str | None = None
 
 
 class Provision(_Model):
@@ -69,11 +73,13 @@ class ConfigKey(_Model):
     ``variable`` is what it sets: an input variable of the module; for Helm the path of a chart
     value (``a.b``; a dot inside a key is written ``\\.``), ``$namespace`` or
     ``$secret.<name>.<key>``. ``rule`` names a check of ``spec.rules`` that knows what the cloud
-    would refuse.
+    would refuse. With ``password``, the value is a URL: its password goes to that key of a Secret
+    (``$secret.<name>.<key>``), and the variable gets the URL without it.
     """
 
     variable: str
     rule: str | None = None
+    password: str | None = None
     description: str = ""
 
 
@@ -105,13 +111,28 @@ class ChartReference(_Model):
 class SecretKey(_Model):
     """One key of a Secret: ``value``, or a random text of ``generate`` characters.
 
-    What the user gives (``$secret.<name>.<key>``) replaces either. ``optional`` keys without a
-    value are left out.
+    What the user gives (``$secret.<name>.<key>``) replaces either; it has ``min_length``
+    characters, matches the whole of ``pattern`` and is none of ``refuse``, and ``message`` is
+    the pattern in words. ``optional`` keys without a value are left out.
     """
 
     generate: int | None = Field(default=None, ge=16, le=128)
     value: str | None = None
     optional: bool = False
+    min_length: int = Field(default=1, ge=1, le=128)
+    pattern: str | None = None
+    refuse: tuple[str, ...] = ()
+    message: str = ""
+
+    def why_not(self, value: object) -> str | None:
+        """Return why ``value`` can't be the key's, in words that don't hold it, or None."""
+        if not isinstance(value, str) or not value:
+            return "must be text: put it in quotes"
+        if len(value) < self.min_length:
+            return f"must have {self.min_length} characters or more"
+        if self.pattern is not None and not re.fullmatch(self.pattern, value):
+            return self.message
+        return "everybody knows this one: choose another" if value in self.refuse else None
 
 
 class UnitSecret(_Model):

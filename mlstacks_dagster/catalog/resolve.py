@@ -40,6 +40,7 @@ def resolve(stack: Stack, catalog: Catalog) -> Plan:
     units = tuple(
         _planned(name, stack, selection, values[name], region) for name in selection.order()
     )
+    warnings += _cluster_elsewhere(stack, region)
     warnings += _crossings(units)
     return Plan(
         stack=stack.name,
@@ -54,10 +55,12 @@ def resolve(stack: Stack, catalog: Catalog) -> Plan:
 
 
 def _stack_region(stack: Stack, warnings: list[str]) -> str:
-    """Return ``default_region``, else the one region that components name, else a default."""
+    """Return ``default_region``, else that of the cluster or of all components, else a default."""
     if stack.region:
         return stack.region
     named = {component.region for component in stack.components if component.region}
+    if stack.options.cluster is not None and stack.options.cluster.region:
+        return stack.options.cluster.region
     if len(named) == 1:
         return named.pop()
     region = DEFAULT_REGIONS[stack.provider]
@@ -73,6 +76,15 @@ def _stack_region(stack: Stack, warnings: list[str]) -> str:
     return region
 
 
+def _cluster_elsewhere(stack: Stack, region: str) -> list[str]:
+    there = stack.options.cluster.region if stack.options.cluster else None
+    if there in (None, region):
+        return []
+    text = f"the cluster is in {there}, the stack in {region}: traffic between them costs money"
+    remedy = f"write default_region: {there}, if nothing else is meant"
+    return [str(stack.source.problem(text, "cluster", remedy=remedy))]
+
+
 def _planned(
     name: str, stack: Stack, selection: Selection, values: dict[str, Any], region: str
 ) -> PlannedUnit:
@@ -83,7 +95,10 @@ def _planned(
         definition=selection.units[name],
         component_name=component.name if component else None,
         region=(component.region if component else None) or region,
-        variables={n: v for n, v in values.items() if not n.startswith(SECRET)},
+        variables={
+            **selection.given.get(name, {}),
+            **{n: v for n, v in values.items() if not n.startswith(SECRET)},
+        },
         secrets=secrets,
         tags={**stack.tags, **(component.tags if component else {})},
         environment=dict(component.environment) if component else {},

@@ -102,7 +102,7 @@ def _stack(providers: Sequence[str]) -> _Schema:
             },
             "cluster": {
                 "anyOf": [
-                    _closed({"kubeconfig": {"type": "string"}, "context": _TEXT}, ["kubeconfig"]),
+                    _cluster(),
                     {"type": "null"},
                 ],
                 "description": "Existing Kubernetes cluster to deploy to.",
@@ -114,6 +114,25 @@ def _stack(providers: Sequence[str]) -> _Schema:
         },
         ["spec_version", "spec_type", "name", "provider"],
     )
+
+
+def _cluster() -> _Schema:
+    has = {"type": ["object", "null"], "additionalProperties": _TEXT_MAP}
+    about = {
+        "kubeconfig": "Path, relative to this file.",
+        "context": "Context in it; default: its current one.",
+        "name": "EKS: name of the cluster; default: from its ARN.",
+        "arn": "EKS: ARN of the cluster; default: from the context.",
+        "region": "EKS: region of the cluster; default: from its ARN.",
+        "oidc_provider_arn": "EKS: ARN of the IAM identity provider of its service accounts.",
+        "oidc_issuer": "EKS: issuer of its service accounts' tokens; default: from the provider.",
+        "node_role_name": "EKS: name of the nodes' IAM role; default: from its ARN.",
+        "node_role_arn": "EKS: ARN of the nodes' IAM role.",
+    }
+    texts = {key: {**_TEXT, "description": text} for key, text in about.items()}
+    texts["kubeconfig"] = {"type": "string", "description": about["kubeconfig"]}
+    what = "Capabilities that the cluster has already, each with its keys."
+    return _closed({**texts, "has": {**has, "description": what}}, ["kubeconfig"])
 
 
 def _component(catalog: Catalog, providers: Sequence[str]) -> _Schema:

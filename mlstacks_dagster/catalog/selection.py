@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mlstacks_dagster.catalog.discovery import Catalog
+from mlstacks_dagster.catalog.existing import ExistingCluster
 from mlstacks_dagster.catalog.graph import find_cycle, topological_order
 from mlstacks_dagster.catalog.helm_contract import CLUSTER
 from mlstacks_dagster.catalog.models import Binding, Requirement, UnitDefinition
@@ -44,13 +45,15 @@ class Selection:
     """The units of a stack, by name.
 
     ``owners`` has the component of each unit that belongs to one; ``causes`` the first
-    component that brought a unit in.
+    component that brought a unit in; ``given`` values of inputs, by unit, that a cluster that
+    exists tells.
     """
 
     units: dict[str, UnitDefinition] = field(default_factory=dict)
     owners: dict[str, Component] = field(default_factory=dict)
     causes: dict[str, Component] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
+    given: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def base_units(self) -> tuple[UnitDefinition, ...]:
         """Return the units that belong to no component."""
@@ -83,6 +86,7 @@ def select(stack: Stack, catalog: Catalog, problems: list[Problem]) -> Selection
     selector = _Selector(stack, catalog, problems)
     selector.add_components()
     selector.add_requirements()
+    problems.extend(selector.existing.problems())
     return selector.selection
 
 
@@ -96,6 +100,7 @@ class _Selector:
         self.catalog = catalog
         self.problems = problems
         self.selection = Selection()
+        self.existing = ExistingCluster(stack, catalog)
 
     def add_components(self) -> None:
         for component in self.stack.components:
@@ -107,8 +112,8 @@ class _Selector:
                 if first is not None:
                     self.problems.append(_twice(component, first))
                     break
-                self._add(unit, component)
                 self.selection.owners[unit.name] = component
+                self._add(unit, component)
 
     def add_requirements(self) -> None:
         waiting = sorted(self.selection.units)
@@ -127,8 +132,23 @@ class _Selector:
                 self._order_after(unit, requirement)
 
     def _add(self, unit: UnitDefinition, cause: Component) -> None:
-        self.selection.units[unit.name] = unit
+        """Add the unit with those of its requirements that count in this stack."""
+        counting = tuple(r for r in unit.requires if self._counts(unit, r))
+        self.selection.units[unit.name] = unit.model_copy(update={"requires": counting})
         self.selection.causes[unit.name] = cause
+
+    def _counts(self, unit: UnitDefinition, requirement: Requirement) -> bool:
+        if requirement.when is None:
+            return True
+        owner = self.selection.owners.get(unit.name)
+        return any(
+            component.config.get(requirement.when) not in (None, False, "")
+            for component in ((owner,) if owner else self.stack.components)
+        )
+
+    def _tell(self, unit: UnitDefinition, requirement: Requirement, *, hard: bool) -> None:
+        told = self.existing.values(unit, requirement, hard=hard)
+        self.selection.given.setdefault(unit.name, {}).update(told)
 
     def _providers(self, unit: UnitDefinition, capability: str) -> tuple[UnitDefinition, ...]:
         found = self.catalog.providers_of(capability, self.stack.provider)
@@ -140,33 +160,23 @@ class _Selector:
     def _hard_provider(
         self, unit: UnitDefinition, requirement: Requirement
     ) -> UnitDefinition | None:
-        if requirement.capability == CLUSTER and self.stack.options.cluster is not None:
-            self._check_existing(unit, requirement)
+        if self.existing.provides(requirement.capability):
+            self._tell(unit, requirement, hard=True)
             return None
         candidates = self._providers(unit, requirement.capability)
         present = self._present(candidates)
         choice = present or tuple(other for other in candidates if other.component is None)
         if len(choice) == 1:
-            return choice[0]
+            return choice[0] if self.existing.welcomes(choice[0], requirement) else None
         if choice:
             self._ambiguous(unit, requirement, choice)
         else:
             self._missing(unit, requirement, candidates)
         return None
 
-    def _check_existing(self, unit: UnitDefinition, requirement: Requirement) -> None:
-        """Record a problem when ``unit`` needs more of the cluster than a kubeconfig tells."""
-        if requirement.bind:
-            needed = ", ".join(sorted(requirement.bind.values()))
-            self._problem(
-                unit,
-                f"{unit.name} needs {needed} of a cluster that this stack makes;"
-                " the kubeconfig of an existing one doesn't tell them",
-                "remove `cluster:` from the stack, or this component",
-            )
-
     def _order_after(self, unit: UnitDefinition, requirement: Requirement) -> None:
-        if requirement.capability == CLUSTER and self.stack.options.cluster is not None:
+        if self.existing.provides(requirement.capability):
+            self._tell(unit, requirement, hard=False)
             return
         present = self._present(self._providers(unit, requirement.capability))
         if requirement.bind and len(present) > 1:
@@ -253,11 +263,13 @@ def _twice(component: Component, first: Component) -> Problem:
 
 
 def hard_closure(catalog: Catalog, unit: UnitDefinition) -> Iterator[UnitDefinition]:
-    """Yield the base units that ``unit`` brings in, nearest first, each once."""
+    """Yield the base units that ``unit`` always brings in, nearest first, each once."""
     seen = {unit.name}
     waiting = [unit]
     while waiting:
         for requirement in waiting.pop(0).requires:
+            if requirement.when is not None:
+                continue
             for other in catalog.providers_of(requirement.capability, unit.provider):
                 if other.component is None and other.name not in seen:
                     seen.add(other.name)

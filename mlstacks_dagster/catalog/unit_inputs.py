@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlstacks_dagster.catalog.chart_values import chart_values
-from mlstacks_dagster.catalog.models import UnitDefinition
+from mlstacks_dagster.catalog.models import SecretKey, UnitDefinition
 from mlstacks_dagster.catalog.typecheck import TypeNode, check_type
 from mlstacks_dagster.catalog.variables import module_variables
 
@@ -24,6 +24,7 @@ class UnitInput:
     """One input. ``type`` is in words; ``why_not`` says why a value can't be, or None.
 
     ``node`` is the Terraform type and ``schema`` the JSON schema: one of the two is there.
+    ``sensitive`` values are never shown; ``discreet`` says that the words of ``why_not`` hold none.
     """
 
     name: str
@@ -33,6 +34,7 @@ class UnitInput:
     schema: dict[str, Any] | None = None
     default: Any = None
     sensitive: bool = False
+    discreet: bool = False
     description: str = ""
 
 
@@ -104,16 +106,22 @@ def _secret_key(unit: UnitDefinition, name: str, secret: str, key: str) -> UnitI
             return UnitInput(
                 name,
                 "string",
-                _text,
-                schema={"type": "string"},
+                one.keys[key].why_not,
+                schema=_secret_schema(one.keys[key]),
                 sensitive=True,
+                discreet=True,
                 default=one.keys[key].value,
             )
     return None
 
 
-def _text(value: object) -> str | None:
-    return None if isinstance(value, str) and value else "must be text: put it in quotes"
+def _secret_schema(key: SecretKey) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string", "minLength": key.min_length}
+    if key.pattern is not None:
+        schema["pattern"] = f"^(?:{key.pattern})$"
+    if key.refuse:
+        schema["not"] = {"enum": list(key.refuse)}
+    return schema
 
 
 def _type_words(schema: dict[str, Any]) -> str:

@@ -45,7 +45,7 @@ def command(as_json: bool, write: Path | None) -> None:
             unit.name,
             f"{unit.component.type}/{unit.component.flavor}" if unit.component else "(base)",
             unit.engine,
-            ", ".join(r.capability for r in unit.requires),
+            ", ".join(r.capability for r in unit.requires if r.when is None),
         )
         for unit in units
     ]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from mlstacks_dagster.errors import Problem
 
@@ -37,13 +37,23 @@ class StateLocation(BaseModel):
 class ClusterLocation(BaseModel):
     """A Kubernetes cluster that exists already.
 
-    ``kubeconfig`` is an absolute path; without ``context`` its current one is used.
+    ``kubeconfig`` is an absolute path; without ``context`` its current one is used. ``has`` are
+    the capabilities that the cluster has already, each with its keys. The others are what units
+    need of an EKS cluster; ``oidc_issuer`` comes without ``https://``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kubeconfig: Path
     context: str | None = None
+    name: str | None = None
+    arn: str | None = None
+    region: str | None = None
+    oidc_provider_arn: str | None = None
+    oidc_issuer: str | None = None
+    node_role_name: str | None = None
+    node_role_arn: str | None = None
+    has: dict[str, dict[str, str]] = Field(default_factory=dict)
 
 
 class StackOptions(BaseModel):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any, Literal, cast
 
+from mlstacks_dagster.spec.cluster import read_cluster
 from mlstacks_dagster.spec.fields import Fields, describe
-from mlstacks_dagster.spec.models import ClusterLocation, StackOptions, StateLocation
+from mlstacks_dagster.spec.models import StackOptions, StateLocation
 from mlstacks_dagster.spec.regions import unknown_region
 from mlstacks_dagster.spec.rules import gcs_bucket_name, s3_bucket_name
 
@@ -23,7 +23,6 @@ _DURATION = re.compile(r"(?:([0-9]+)w)?(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)
 _UNIT_SECONDS = (7 * 86_400, 86_400, 3_600, 60)
 _STATE_URL = re.compile(r"(s3|gs)://([^/]*)(?:/(.*))?", re.DOTALL)
 _PREFIX = re.compile(r"[A-Za-z0-9!_.*'()/-]{0,512}")
-_CLUSTER_FORM = "write cluster: {kubeconfig: ~/.kube/config, context: my-cluster}"
 _STATE_FORMS = "write s3://bucket/prefix or gs://bucket/prefix"
 
 
@@ -57,7 +56,7 @@ def read_options(
         protect=_protect(fields),
         on_failure=_on_failure(fields),
         state=_state(fields, extra_regions),
-        cluster=_cluster(fields),
+        cluster=read_cluster(fields, extra_regions),
     )
 
 
@@ -151,27 +150,6 @@ def _state(fields: Fields, extra_regions: Collection[str]) -> StateLocation:
     elif region and (remedy := unknown_region("aws", region, extra_regions)):
         child.error(f"AWS has no region {region!r}", "region", remedy=remedy)
     return location
-
-
-def _cluster(fields: Fields) -> ClusterLocation | None:
-    value = fields.data.get("cluster")
-    if value is None:
-        return None
-    if not isinstance(value, dict):
-        fields.error(
-            f"cluster must be a mapping, not {describe(value)}", "cluster", remedy=_CLUSTER_FORM
-        )
-        return None
-    child = fields.child("cluster")
-    child.refuse_unknown(("kubeconfig", "context"))
-    context = child.text("context")
-    named = child.text("kubeconfig", required="~/.kube/config")
-    if named is None:
-        return None
-    path = (fields.source.file.parent / Path(named).expanduser()).absolute()
-    if not path.is_file():
-        child.error(f"there is no file {path}", "kubeconfig", remedy="name a kubeconfig file")
-    return ClusterLocation(kubeconfig=path, context=context)
 
 
 def _location(fields: Fields, url: str, region: str | None, at: tuple[Any, ...]) -> StateLocation:

@@ -13,8 +13,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from urllib.parse import unquote
 
-__all__ = ["RULES", "Rule", "gcs_bucket_name", "s3_bucket_name"]
+__all__ = ["RULES", "Rule", "gcs_bucket_name", "s3_bucket_name", "split_password"]
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,18 @@ def _pattern(
     return check
 
 
+_URL_WITH_PASSWORD = re.compile(r"([a-z][a-z0-9+.-]*://[^:/?#@\s]+):([^@\s]+)(@[^@\s]+)")
+
+
+def split_password(value: object) -> tuple[str, str] | None:
+    """Return a URL without its password and the password, decoded; None when it isn't one.
+
+    Nothing after the password may hold an @: that could be the rest of a password.
+    """
+    match = _URL_WITH_PASSWORD.fullmatch(value) if isinstance(value, str) else None
+    return (match[1] + match[3], unquote(match[2])) if match else None
+
+
 _ECR_PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 
 _CHECKS: Mapping[str, Callable[[object], str | None]] = {
@@ -180,6 +193,33 @@ _CHECKS: Mapping[str, Callable[[object], str | None]] = {
         r"[A-Za-z0-9_+=,.@-]+",
         "a role name has 1 to 64 letters, digits and _+=,.@-",
         longest=64,
+    ),
+    "eks_cluster_arn": _pattern(
+        r"arn:aws[a-z-]*:eks:[a-z0-9-]+:[0-9]{12}:cluster/[A-Za-z0-9][A-Za-z0-9_-]{0,99}",
+        "a cluster's ARN has the form arn:aws:eks:REGION:ACCOUNT:cluster/NAME",
+        longest=250,
+    ),
+    "oidc_provider_arn": _pattern(
+        r"arn:aws[a-z-]*:iam::[0-9]{12}:oidc-provider/[A-Za-z0-9.-]+(/[A-Za-z0-9._-]+)*",
+        "a provider's ARN has the form"
+        " arn:aws:iam::ACCOUNT:oidc-provider/oidc.eks.REGION.amazonaws.com/id/ID",
+        longest=400,
+    ),
+    "oidc_issuer": _pattern(
+        r"(https://)?[A-Za-z0-9.-]+(/[A-Za-z0-9._-]+)*",
+        "an issuer has the form oidc.eks.REGION.amazonaws.com/id/ID",
+        longest=255,
+    ),
+    "iam_role_arn": _pattern(
+        r"arn:aws[a-z-]*:iam::[0-9]{12}:role/([!-.0-~]+/)*[A-Za-z0-9_+=,.@-]{1,64}",
+        "a role's ARN has the form arn:aws:iam::ACCOUNT:role/NAME",
+        longest=640,
+    ),
+    "mysql_url": _pattern(
+        r"mysql://[^:/?#@\s]+@[A-Za-z0-9._-]+(:[0-9]{1,5})?/[^\\/?%*:|\"<>.\s-]{1,64}"
+        r"(\?(ssl|ssl_ca|ssl_cert|ssl_key|ssl_verify_server_cert)=\S*)?",
+        "it must be mysql://USER:PASSWORD@HOST:PORT/NAME, the name without - and .",
+        longest=2000,
     ),
     "gcp_project_id": _pattern(
         r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]",

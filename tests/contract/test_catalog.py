@@ -17,9 +17,10 @@ from mlstacks_dagster.catalog.discovery import Catalog, load_catalog
 from mlstacks_dagster.catalog.docs import generated_files
 from mlstacks_dagster.catalog.hcl import read_blocks
 from mlstacks_dagster.catalog.loading import load_plan
-from mlstacks_dagster.catalog.models import UnitDefinition
+from mlstacks_dagster.catalog.models import Plan, UnitDefinition
 from mlstacks_dagster.catalog.resolve import resolve
 from mlstacks_dagster.catalog.variables import module_providers, module_variables
+from mlstacks_dagster.errors import SpecError
 from mlstacks_dagster.settings import Settings, data_root
 from mlstacks_dagster.spec.models import ClusterLocation, Component, Source, Stack, StackOptions
 
@@ -127,6 +128,111 @@ def test_a_component_resolves_alone(triple: tuple[str, str, str]) -> None:
         assert done.issuperset(unit.depends_on)
         assert done.issuperset(binding.unit for binding in unit.bindings)
         done.add(unit.name)
+
+
+_EKS = ClusterLocation(
+    kubeconfig=Path("kubeconfig"),
+    context="dev",
+    name="dev",
+    arn="arn:aws:eks:eu-north-1:111122223333:cluster/dev",
+    region="eu-north-1",
+    oidc_provider_arn="arn:aws:iam::111122223333:oidc-provider/oidc.example.com/id/A",
+    oidc_issuer="oidc.example.com/id/A",
+    has={"storage_class": {"name": "gp3"}, "load_balancer_controller": {}},
+)
+
+
+def _on_eks(kind: str, flavor: str, cluster: ClusterLocation, **config: object) -> Plan:
+    component = Component(kind, "aws", kind, flavor, Source(Path("component.yaml")), config)
+    options = StackOptions(cluster=cluster)
+    source = Source(Path("stack.yaml"))
+    return resolve(Stack("s", "aws", source, components=(component,), options=options), CATALOG)
+
+
+@pytest.mark.parametrize(
+    ("kind", "flavor"), [(k, f) for p, k, f in sorted(CATALOG.triples) if p == "aws"]
+)
+def test_a_component_resolves_on_an_eks_cluster_that_exists(kind: str, flavor: str) -> None:
+    config = {"mlflow_host": "ml.example.com"} if flavor == "mlflow" else {}
+    plan = _on_eks(kind, flavor, _EKS, **config)
+    names = {unit.name for unit in plan.units}
+    assert {unit.name for unit in CATALOG.by_component("aws", kind, flavor)} <= names
+    assert not {"network", "cluster"} & names
+    assert not [unit.name for unit in plan.units if unit.definition.teardown.drain]
+    for unit in plan.units:
+        bound = {v for r in unit.definition.requires for v in r.bind}
+        told = {binding.variable for binding in unit.bindings} | set(unit.variables)
+        assert bound <= told, f"{unit.name}: nothing sets {bound - told}"
+
+
+def test_a_bare_kubeconfig_of_eks_names_what_is_missing() -> None:
+    with pytest.raises(SpecError) as caught:
+        _on_eks("experiment_tracker", "mlflow", ClusterLocation(kubeconfig=Path("kubeconfig")))
+    text = str(caught.value)
+    for key in ("name", "oidc_provider_arn", "context", "has: {storage_class: {name"):
+        assert f"`cluster: {{{key}: ...}}" in text, text
+
+
+def _aws_mlflow(**config: object) -> Plan:
+    source = Source(Path("component.yaml"))
+    kinds = (("artifact_store", "s3", {}), ("experiment_tracker", "mlflow", config))
+    components = tuple(Component(k, "aws", k, f, source, c) for k, f, c in kinds)
+    stack = Stack(
+        "s", "aws", Source(Path("stack.yaml")), region="eu-north-1", components=components
+    )
+    return resolve(stack, CATALOG)
+
+
+def test_a_host_for_mlflow_brings_its_ingress_and_issuer_in_with_their_keys() -> None:
+    alone = {unit.name for unit in _aws_mlflow().units}
+    assert not {"ingress_traefik", "cluster_issuers"} & alone
+    plan = _aws_mlflow(
+        mlflow_host="ml.example.com", certificate_email="me@example.com", ingress_class_name="mine"
+    )
+    assert {"ingress_traefik", "cluster_issuers"} <= set(
+        plan.unit("experiment_tracker_mlflow").depends_on
+    )
+    bound = {b.variable for b in plan.unit("experiment_tracker_mlflow").bindings}
+    assert {"ingress.className", "ingress.issuer"} <= bound
+    assert plan.unit("cluster_issuers").variables == {"acme.email": "me@example.com"}
+    assert plan.unit("ingress_traefik").variables == {"ingressClass.name": "mine"}
+
+
+@pytest.mark.parametrize(
+    ("provider", "kind", "flavor", "key", "bad"),
+    [
+        ("aws", "experiment_tracker", "mlflow", "mlflow-password", "short"),
+        ("aws", "experiment_tracker", "mlflow", "mlflow-password", "password1234"),
+        ("aws", "experiment_tracker", "mlflow", "mlflow-username", "a:b"),
+        ("aws", "experiment_tracker", "mlflow", "mlflow_database_url", "mysql://u:secret@h/d"),
+        ("aws", "experiment_tracker", "mlflow", "mlflow_database_url", "postgres://u:secret@h/d"),
+        ("k3d", "experiment_tracker", "mlflow", "mlflow-password", "short"),
+        ("k3d", "experiment_tracker", "mlflow", "mlflow_database_url", "mysql://u:secret@h/d"),
+        ("k3d", "artifact_store", "minio", "zenml-minio-store-access-key", "ab"),
+        ("k3d", "artifact_store", "minio", "zenml-minio-store-secret-key", "abc"),
+        ("aws", "mlops_platform", "zenml", "zenml-database-url", "postgresql://u:secret@h/d"),
+        ("k3d", "mlops_platform", "zenml", "zenml-database-url", "mysql://u@secret/d"),
+    ],
+)
+def test_a_credential_that_the_server_would_refuse_is_refused_before_anything_runs(
+    provider: str, kind: str, flavor: str, key: str, bad: str
+) -> None:
+    source = Source(Path("component.yaml"), {("metadata", "config", key): 11})
+    component = Component(kind, provider, kind, flavor, source, {key: bad})  # type: ignore[arg-type]
+    cluster = ClusterLocation(kubeconfig=Path("kubeconfig")) if provider == "k3d" else None
+    stack = Stack(
+        "s",
+        provider,  # type: ignore[arg-type]
+        Source(Path("stack.yaml")),
+        components=(component,),
+        options=StackOptions(cluster=cluster),
+    )
+    with pytest.raises(SpecError) as caught:
+        resolve(stack, CATALOG)
+    (problem,) = caught.value.problems
+    assert problem.line == 11
+    assert bad not in problem.message
+    assert "secret@" not in str(problem)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import yaml
 from mlstacks_dagster.catalog.helm_contract import CLUSTER
 from mlstacks_dagster.catalog.schema import stack_schema
 from mlstacks_dagster.errors import CatalogError, SpecError
-from tests.unit.catalog.building import KUBERNETES, Folder, Stacks
+from tests.unit.catalog.building import Folder, Stacks
 
 MLFLOW = {"kind": ("experiment_tracker", "mlflow")}
 SCHEMA: dict[str, Any] = {
@@ -70,6 +70,11 @@ def helm(**changes: Any) -> dict[str, Any]:
     return {"helm": {**UNIT["helm"], **changes}}
 
 
+def secret(**keys: Any) -> dict[str, Any]:
+    known = {"password": {"generate": 32}, **keys}
+    return helm(secrets=[{"name": "mlflow", "keys": known}])
+
+
 def refused(folder: Folder) -> str:
     with pytest.raises(CatalogError) as caught:
         folder.read()
@@ -94,7 +99,7 @@ def test_config_reaches_values_namespace_and_secrets(cluster: Folder, stacks: St
         ("mlflow_replicas", "many", "integer"),
         ("mlflow_size", "10GB", "does not match"),
         ("mlflow_namespace", "ML!", "mlflow_namespace"),
-        ("mlflow-password", 12345678, "must be of type string"),
+        ("mlflow-password", 12345678, "must be text: put it in quotes"),
         ("mlflow_replica", 1, "did you mean mlflow_replicas?"),
     ],
 )
@@ -140,9 +145,28 @@ def test_a_requirement_may_count_on_some_providers_only(folder: Folder) -> None:
         (helm(outputs={"url": "{value:storage.speed}"}), "no such value"),
         (helm(outputs={"url": "{secret:mlflow/token}"}), "no such key of a secret"),
         ({"config": {"a": {"variable": "storage.speed"}}}, "no value storage.speed"),
+        ({"config": {"a": {"variable": "storage..size"}}}, "no value storage..size"),
+        ({"config": {"a": {"variable": ""}}}, "the chart has no value"),
+        (helm(outputs={"url": "{value:storage.}"}), "no such value"),
         ({"config": {"a": {"variable": "$secret.mlflow.token"}}}, "$secret.mlflow.token"),
         ({"provides": [{"capability": "x", "outputs": {"uri": "uri"}}]}, "no output uri"),
         (helm(relase="x"), "did you mean release?"),
+        (secret(a={"pattern": "("}), "no regular expression"),
+        (secret(a={"pattern": "a+"}), "no message that says it in words"),
+        (secret(a={"value": "a", "min_length": 2}), "its own value breaks its rule"),
+        (secret(a={"generate": 16, "min_length": 17}), "less than min_length"),
+        (secret(a={"min_lenght": 17}), "did you mean min_length?"),
+        (secret(a={"refuse": "x"}), "refuse"),
+        ({"config": {"a": {"variable": "clusterId", "password": "size"}}}, "no key of a Secret"),
+        (
+            {"config": {"a": {"variable": "storage.size", "password": "$secret.mlflow.x"}}},
+            "$secret.mlflow.x",
+        ),
+        (
+            {"requires": [{"capability": CLUSTER}, {"capability": "x", "when": "mlflow_sise"}]},
+            "did you mean mlflow_size?",
+        ),
+        ({"after": [{"capability": "x", "when": "mlflow_size"}]}, "only requires has this"),
         (helm(chart={"name": "x", "repository": "http://x", "version": "1.0.0"}), "repository"),
     ],
 )
@@ -183,7 +207,85 @@ def test_an_existing_cluster_stands_in_for_the_stacks_own(cluster: Folder, stack
     assert plan.options.cluster is not None
 
 
-def test_what_a_kubeconfig_does_not_tell_is_said(cluster: Folder, stacks: Stacks) -> None:
-    (stacks.path / "kubeconfig").write_text("{}")
-    with pytest.raises(SpecError, match="kubeconfig of an existing one doesn't tell"):
-        stacks.plan(cluster, KUBERNETES, cluster={"kubeconfig": "kubeconfig"})
+RULED = {"password": {"generate": 32, "min_length": 12, "refuse": ["password1234"]}}
+RULED |= {"url": {"optional": True, "pattern": "pg://.+", "message": "must be pg://HOST"}}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("mlflow-password", "hunter2", "must have 12 characters or more"),
+        ("mlflow-password", "password1234", "everybody knows this one"),
+        ("mlflow-password", "", "must be text"),
+        ("mlflow-url", "my://hunter2", "must be pg://HOST"),
+        ("mlflow-url", "pg://hunter2\n", "must be pg://HOST"),
+    ],
+)
+def test_a_secret_that_its_server_would_refuse_is_refused_and_never_shown(
+    cluster: Folder, stacks: Stacks, key: str, value: str, says: str
+) -> None:
+    more = {"mlflow-url": {"variable": "$secret.mlflow.url"}}
+    chart(cluster, config={**UNIT["config"], **more}, **secret(**RULED))
+    with pytest.raises(SpecError) as caught:
+        stacks.plan(cluster, {**MLFLOW, "config": {key: value}})
+    (problem,) = caught.value.problems
+    assert f"{key}: {says}" in str(problem)
+    assert problem.file is not None
+    line = problem.file.read_text().splitlines()[(problem.line or 0) - 1]
+    assert line.strip().startswith(f"{key}:")
+    assert "hunter2" not in str(problem)
+    assert not value or value not in str(problem)
+
+
+def test_a_secret_that_keeps_the_rules_passes(cluster: Folder, stacks: Stacks) -> None:
+    chart(cluster, **secret(**RULED))
+    plan = stacks.plan(cluster, {**MLFLOW, "config": {"mlflow-password": "hunter2hunter2"}})
+    assert plan.unit("tracker").secrets == {"mlflow.password": "hunter2hunter2"}
+
+
+def test_editors_learn_the_rules_of_secrets(cluster: Folder) -> None:
+    chart(cluster, **secret(**RULED))
+    found = stack_schema(cluster.read())["$defs"]["config_aws_experiment_tracker_mlflow"]
+    password = found["properties"]["mlflow-password"]
+    assert (password["minLength"], password["not"]) == (12, {"enum": ["password1234"]})
+
+
+DATABASE = {
+    "mlflow_database": {
+        "variable": "clusterId",
+        "rule": "mysql_url",
+        "password": "$secret.mlflow.password",
+    }
+}
+
+
+def test_the_password_of_a_url_goes_to_the_secret_and_the_rest_to_the_value(
+    cluster: Folder, stacks: Stacks
+) -> None:
+    chart(cluster, requires=[{"capability": CLUSTER}], config=DATABASE)
+    given = {"mlflow_database": "mysql://me:hunter%402@db:3306/ml"}
+    unit = stacks.plan(cluster, {**MLFLOW, "config": given}).unit("tracker")
+    assert unit.variables == {"clusterId": "mysql://me@db:3306/ml"}
+    assert unit.secrets == {"mlflow.password": "hunter@2"}
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("mysql://me@hunter2/ml", "must be a URL with a user and a password"),
+        ("mysql://me:hunter2@x@db/ml", "in which @ is written %40"),
+        ("hunter2", "must be a URL with"),
+        ("pg://me:hunter2@db/ml", "mysql://USER:PASSWORD@HOST:PORT/NAME"),
+        (["hunter2"], "must be a URL with"),
+        (None, "has no value"),
+    ],
+)
+def test_a_url_that_can_not_be_used_is_never_shown(
+    cluster: Folder, stacks: Stacks, url: object, says: str
+) -> None:
+    chart(cluster, requires=[{"capability": CLUSTER}], config=DATABASE)
+    with pytest.raises(SpecError) as caught:
+        stacks.plan(cluster, {**MLFLOW, "config": {"mlflow_database": url}})
+    (problem,) = caught.value.problems
+    assert says in str(problem)
+    assert "hunter2" not in str(problem)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlstacks_dagster.spec.models import StateLocation
+from mlstacks_dagster.spec.models import ClusterLocation, StateLocation
 from mlstacks_dagster.spec.options import MAX_TTL_SECONDS, parse_duration
 from tests.unit.spec.writing import NOW, Folder, stack
 
@@ -179,6 +179,68 @@ def test_a_wrong_place_of_the_state(folder: Folder, value: Any, says: str) -> No
     assert says in str(folder.problem())
 
 
+ARN = "arn:aws:eks:eu-north-1:111122223333:cluster/dev"
+PROVIDER = "arn:aws:iam::111122223333:oidc-provider/oidc.eks.eu-north-1.amazonaws.com/id/ABC"
+
+
+def kubeconfig(*contexts: tuple[str, str], current: str = "") -> dict[str, Any]:
+    entries = [{"name": n, "context": {"cluster": c, "user": "me"}} for n, c in contexts]
+    return {"contexts": entries, "current-context": current}
+
+
+def cluster_of(folder: Folder, **keys: Any) -> ClusterLocation:
+    folder.write("stack.yaml", stack(cluster={"kubeconfig": "kubeconfig", **keys}))
+    found = folder.load().options.cluster
+    assert found is not None
+    return found
+
+
+def test_a_context_of_an_eks_cluster_tells_what_its_arn_tells(folder: Folder) -> None:
+    folder.write("kubeconfig", kubeconfig((ARN, ARN), ("short", ARN), ("k", "k3d"), current=ARN))
+    for found in (cluster_of(folder), cluster_of(folder, context="short")):
+        assert (found.name, found.arn, found.region) == ("dev", ARN, "eu-north-1")
+    assert cluster_of(folder).context == ARN, "the current one, so that it can't change later"
+    assert cluster_of(folder, context="short").context == "short"
+    assert cluster_of(folder, context="k").arn is None
+    assert cluster_of(folder, context="k", arn=ARN).name == "dev"
+
+
+def test_arns_tell_the_names_in_them(folder: Folder) -> None:
+    folder.write("kubeconfig", "{}")
+    role = "arn:aws:iam::111122223333:role/eks/node"
+    found = cluster_of(folder, oidc_provider_arn=PROVIDER, node_role_arn=role, name="dev")
+    assert found.oidc_issuer == "oidc.eks.eu-north-1.amazonaws.com/id/ABC"
+    assert found.node_role_name == "node"
+    issuer = cluster_of(folder, oidc_issuer="https://oidc.example.com/id/A").oidc_issuer
+    assert issuer == "oidc.example.com/id/A"
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "a: [", "contexts: 5", "contexts: [5, {name: x}]\ncurrent-context: x", "\0",
+     "current-context: [x]", "contexts: [{name: x, context: 5}]\ncurrent-context: x"],
+)  # fmt: skip
+def test_a_broken_kubeconfig_tells_nothing_and_breaks_nothing(folder: Folder, content: str) -> None:
+    folder.write("kubeconfig", content)
+    found = cluster_of(folder)
+    assert (found.name, found.arn) == (None, None)
+
+
+def test_what_the_cluster_has_already(folder: Folder) -> None:
+    folder.write("kubeconfig", "{}")
+    found = cluster_of(
+        folder, has={"ingress": {"class_name": "nginx"}, "certificate_manager": None}
+    )
+    assert found.has == {"ingress": {"class_name": "nginx"}, "certificate_manager": {}}
+
+
+def test_only_eks_clusters_have_arns(folder: Folder) -> None:
+    folder.write("kubeconfig", kubeconfig((ARN, ARN), current=ARN))
+    cluster = {"kubeconfig": "kubeconfig", "arn": ARN}
+    folder.write("stack.yaml", stack(provider="k3d", cluster=cluster))
+    assert "arn is for EKS clusters" in str(folder.problem())
+
+
 def test_an_existing_cluster_is_found_from_the_stack_files_folder(folder: Folder) -> None:
     kubeconfig = folder.write("kubeconfig", "{}")
     folder.write("stack.yaml", stack(cluster={"kubeconfig": "kubeconfig", "context": "dev"}))
@@ -196,6 +258,22 @@ def test_an_existing_cluster_is_found_from_the_stack_files_folder(folder: Folder
         ({"kubeconfig": "nowhere"}, "there is no file"),
         ({"kubeconfig": "stack.yaml", "Context": "dev"}, "did you mean context?"),
         ({"kubeconfig": "stack.yaml", "context": 1}, "context must be text"),
+        ({"kubeconfig": "~nobody-of-that-name/config"}, "can't be a path"),
+        ({"kubeconfig": "a" * 5000}, "name a kubeconfig file"),
+        ({"kubeconfig": "a\0b"}, "name a kubeconfig file"),
+        ({"kubeconfig": "."}, "there is no file"),
+        ({"kubeconfig": "stack.yaml", "name": "a b"}, "a cluster name has 1 to 100"),
+        ({"kubeconfig": "stack.yaml", "arn": "dev"}, "arn:aws:eks:REGION:ACCOUNT:cluster/NAME"),
+        ({"kubeconfig": "stack.yaml", "region": "eu-nroth-1"}, "did you mean eu-north-1?"),
+        ({"kubeconfig": "stack.yaml", "oidc_provider_arn": 5}, "oidc_provider_arn must be text"),
+        ({"kubeconfig": "stack.yaml", "oidc_issuer": "a b"}, "an issuer has the form"),
+        ({"kubeconfig": "stack.yaml", "node_role_arn": "node"}, "a role's ARN has the form"),
+        ({"kubeconfig": "stack.yaml", "node_role_name": "a/b"}, "a role name has"),
+        ({"kubeconfig": "stack.yaml", "arn": ARN, "name": "prod"}, "contradicts arn"),
+        ({"kubeconfig": "stack.yaml", "arn": ARN, "region": "us-east-1"}, "contradicts arn"),
+        ({"kubeconfig": "stack.yaml", "has": ["ingress"]}, "has must be a mapping, not a list"),
+        ({"kubeconfig": "stack.yaml", "has": {"ingress": "nginx"}}, "ingress must be a mapping"),
+        ({"kubeconfig": "stack.yaml", "has": {"ingress": {"class_name": 1}}}, "must be text"),
     ],
 )
 def test_what_is_no_existing_cluster(folder: Folder, value: object, says: str) -> None:

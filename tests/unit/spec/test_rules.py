@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mlstacks_dagster.spec.matrix import MATRIX
 from mlstacks_dagster.spec.regions import AWS_REGIONS, GCP_REGIONS, unknown_region
-from mlstacks_dagster.spec.rules import RULES
+from mlstacks_dagster.spec.rules import RULES, split_password
 from mlstacks_dagster.spec.suggest import did_you_mean, nearest
 
 GOOD_AND_BAD: dict[str, tuple[list[object], list[object]]] = {
@@ -61,6 +61,45 @@ GOOD_AND_BAD: dict[str, tuple[list[object], list[object]]] = {
         ["a", "A_+=,.@-1", "a" * 64],
         ["", "a b", "a/b", "a" * 65, "ä", "a\n", 5],
     ),
+    "eks_cluster_arn": (
+        [
+            "arn:aws:eks:eu-north-1:111122223333:cluster/dev",
+            "arn:aws-us-gov:eks:us-gov-west-1:111122223333:cluster/A_1-b",
+        ],
+        [
+            "", "dev", "arn:aws:eks:eu-north-1:111122223333:cluster/", 5,
+            "arn:aws:eks:eu-north-1:1111:cluster/dev", "arn:aws:ec2:eu-north-1:111122223333:vpc/a",
+            "arn:aws:eks:eu-north-1:111122223333:cluster/dev\n",
+        ],
+    ),
+    "oidc_provider_arn": (
+        ["arn:aws:iam::111122223333:oidc-provider/oidc.eks.eu-north-1.amazonaws.com/id/ABC123"],
+        [
+            "", "oidc.eks.eu-north-1.amazonaws.com/id/ABC", "arn:aws:iam::1:oidc-provider/a", 5,
+            "arn:aws:iam::111122223333:role/a", "arn:aws:iam::111122223333:oidc-provider/a b",
+            "arn:aws:iam::111122223333:oidc-provider/https://a",
+        ],
+    ),
+    "oidc_issuer": (
+        ["oidc.eks.eu-north-1.amazonaws.com/id/ABC", "https://oidc.example.com"],
+        ["", "http://oidc.example.com", "a b", "a//b", "a/", "a\n", 5],
+    ),
+    "iam_role_arn": (
+        ["arn:aws:iam::111122223333:role/node", "arn:aws:iam::111122223333:role/a/b/node"],
+        ["", "node", "arn:aws:iam::111122223333:role/", "arn:aws:iam::111122223333:user/a", 5],
+    ),
+    "mysql_url": (
+        [
+            "mysql://zenml@db:3306/zenml", "mysql://u@db.example.com/zenml",
+            "mysql://u@10.0.0.1/zen_ml?ssl=true&ssl_verify_server_cert=true",
+        ],
+        [
+            "", "mysql://db/zenml", "mysql://u@db", "mysql://u@db/", "mysql://u@db/zen-ml",
+            "postgresql://u@db/zenml", "sqlite:////a/b.db", "mysql+pymysql://u@db/zenml",
+            "mysql://u:p@db/zenml", "mysql://u@db:port/zenml", "mysql://u@db/zenml?timeout=3",
+            "mysql://u@db/zenml\n", 5,
+        ],
+    ),
     "gcp_project_id": (
         ["my-project", "abcdef", "a" * 30, "example.com:my-project"],
         ["short", "a" * 31, "1abcde", "abcde-", "My-project", "my_project", "my-project\n", 5],
@@ -92,6 +131,28 @@ def test_a_rule_takes_the_good_and_names_what_is_wrong_with_the_bad(name: str) -
 def test_a_rule_never_crashes(name: str, value: object) -> None:
     words = RULES[name](value)
     assert words is None or len(words) > 10
+
+
+@pytest.mark.parametrize(
+    ("url", "parts"),
+    [
+        ("mysql://u:p@h/d", ("mysql://u@h/d", "p")),
+        ("mysql://u:p%40%2Fs@h:1/d?a=b", ("mysql://u@h:1/d?a=b", "p@/s")),
+        ("mysql://u:a:b/c@h/d", ("mysql://u@h/d", "a:b/c")),
+        ("mysql://u:p@ss@h/d", None),
+        ("mysql://u:@h/d", None),
+        ("mysql://u@h/d", None),
+        ("mysql://h/d", None),
+        ("u:p@h/d", None),
+        ("mysql://u:p p@h/d", None),
+        ("mysql://u:p@h/d\n", None),
+        (5, None),
+    ],
+)
+def test_a_password_is_taken_out_of_a_url_whole_or_not_at_all(
+    url: object, parts: tuple[str, str] | None
+) -> None:
+    assert split_password(url) == parts
 
 
 _LABEL = string.ascii_lowercase + string.digits
