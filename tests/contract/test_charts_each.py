@@ -15,6 +15,10 @@ MLFLOW = CHARTS / "experiment_tracker_mlflow"
 KUBEFLOW = CHARTS / "orchestrator_kubeflow"
 ISSUERS = CHARTS / "cluster_issuers"
 
+STORE = {"bucket": "artifacts", "region": "eu-north-1", "host": "s3.eu-north-1.amazonaws.com"}
+PARTS = {"runner": "pipeline-runner", "server": "ml-pipeline", "ui": "ml-pipeline-ui"}
+"""Kubeflow's service accounts that take roles, by their names in the chart's values."""
+
 STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"
 PRODUCTION = "https://acme-v02.api.letsencrypt.org/directory"
 
@@ -105,18 +109,22 @@ def test_kubeflow_on_s3_has_no_keys_at_all(helm: Helm) -> None:
     objects = _render(
         helm,
         KUBEFLOW,
-        objectStore={"bucket": "artifacts", "region": "eu-north-1"},
-        serviceAccounts={"annotations": role},
+        objectStore=STORE,
+        serviceAccounts={part: {"annotations": role | {"part": part}} for part in PARTS},
     )
     text = yaml.safe_dump_all(objects)
     assert "mlpipeline-minio-artifact" not in text
     assert "minio" not in {o["metadata"]["name"] for o in objects}
     taking = {
-        o["metadata"]["name"]
+        o["metadata"]["annotations"]["part"]: o["metadata"]["name"]
         for o in objects
-        if o["kind"] == "ServiceAccount" and o["metadata"].get("annotations") == role
+        if o["kind"] == "ServiceAccount" and "annotations" in o["metadata"]
     }
-    assert taking == {"ml-pipeline", "ml-pipeline-ui", "pipeline-runner"}
+    assert taking == PARTS
+    for name in ("ml-pipeline", "ml-pipeline-ui"):
+        deployment = _one(objects, "Deployment", name)
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        assert _environment(container)["AWS_EC2_METADATA_DISABLED"] == "true", "it may hang"
     launcher = yaml.safe_load(_one(objects, "ConfigMap", "kfp-launcher")["data"]["providers"])
     assert launcher["s3"]["default"]["credentials"] == {"fromEnv": True}
     argo = yaml.safe_load(_one(objects, "ConfigMap", "artifact-repositories")["data"]["default"])
@@ -124,9 +132,31 @@ def test_kubeflow_on_s3_has_no_keys_at_all(helm: Helm) -> None:
     assert argo["s3"]["keyFormat"] == "kubeflow/artifacts/{{workflow.name}}/{{pod.name}}"
 
 
+def test_kubeflow_asks_s3_at_the_host_that_it_is_told(helm: Helm) -> None:
+    """China's regions have another one; the role's unit knows the partition."""
+    china = {"bucket": "artifacts", "region": "cn-north-1", "host": "s3.cn-north-1.example.cn"}
+    text = yaml.safe_dump_all(_render(helm, KUBEFLOW, objectStore=china))
+    assert "amazonaws" not in text
+    assert text.count(china["host"]) == 4
+    assert "objectStore.host" in _refusal(helm, KUBEFLOW, objectStore={**china, "host": ""})
+    assert "objectStore.region" in _refusal(helm, KUBEFLOW, objectStore={**china, "region": ""})
+
+
+def test_kubeflow_and_argo_are_of_versions_that_go_together() -> None:
+    """Argo 4.0 came with Kubeflow Pipelines 2.17, which upstream tests with 4.0.4 and later."""
+    chart = yaml.safe_load((KUBEFLOW / "Chart.yaml").read_text())
+    values = yaml.safe_load((KUBEFLOW / "values.yaml").read_text())
+    argo = yaml.safe_load((CHARTS / "argo_workflows" / "unit.yaml").read_text())
+    assert chart["appVersion"] == values["images"]["tag"]
+    assert values["images"]["tag"].startswith("2.17.")
+    engine = argo["helm"]["chart"]["app_version"]
+    assert engine.startswith("v4.0."), engine
+    assert int(engine.rpartition(".")[2]) >= 4, engine
+
+
 def test_pipelines_read_no_secret_but_the_stores(helm: Helm) -> None:
     for bucket in ("", "artifacts"):
-        objects = _render(helm, KUBEFLOW, objectStore={"bucket": bucket, "region": "eu-north-1"})
+        objects = _render(helm, KUBEFLOW, objectStore={**STORE, "bucket": bucket})
         for role in (o for o in objects if o["kind"] == "Role"):
             for rule in role["rules"]:
                 if "secrets" in rule["resources"]:

@@ -1,70 +1,22 @@
-"""How our Terraform modules are written: one way for each thing, over every module we ship.
-
-python-hcl2 reads the files here, so that the catalog's own reader isn't judged by itself.
-"""
+"""How our Terraform modules are written: one way for each thing, over every module we ship."""
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import hcl2
-import pytest
+from tests.contract.terraform_tools import MODULES, each_module
+from tests.contract.terraform_tools import blocks as _blocks
+from tests.contract.terraform_tools import plain as _plain
+from tests.contract.terraform_tools import read as _read
+from tests.contract.terraform_tools import resources as _resources
 
-from mlstacks_dagster.settings import data_root
-
-MODULES = sorted(path.parent for path in (data_root() / "terraform").glob("*/*/unit.yaml"))
 COMMON_VARIABLES = {"name", "install", "region", "tags"}
 FILES = ("unit.yaml", "versions.tf", "variables.tf", "main.tf", "outputs.tf", "README.md")
 OVERRIDES = ("current_provider.tf", "current_provider_override.tf")
 LONGEST_ROLE_NAME = 64
 LONGEST_PREFIX = 24
-
-each_module = pytest.mark.parametrize(
-    "module", [pytest.param(path, id=f"{path.parent.name}-{path.name}") for path in MODULES]
-)
-
-
-def _plain(value: Any) -> Any:
-    """Return what python-hcl2 read without the quotes that it keeps around strings."""
-    if isinstance(value, dict):
-        return {
-            key.strip('"'): _plain(inner) for key, inner in value.items() if key != "__is_block__"
-        }
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"':
-        return value[1:-1]
-    return value
-
-
-@functools.cache
-def _read(path: Path) -> dict[str, list[dict[str, Any]]]:
-    return _plain(hcl2.loads(path.read_text()))
-
-
-def _blocks(module: Path, kind: str, files: str = "*.tf") -> Iterator[tuple[str, Any]]:
-    """Yield label (``type.name`` for resources) and body of every block of that kind."""
-    for path in sorted(module.glob(files)):
-        for block in _read(path).get(kind, []):
-            for label, body in block.items():
-                if kind in ("resource", "data"):
-                    for name, inner in body.items():
-                        yield f"{label}.{name}", inner
-                else:
-                    yield label, body
-
-
-def _resources(module: Path) -> dict[str, dict[str, Any]]:
-    """Return the resources outside of override files."""
-    found: dict[str, dict[str, Any]] = {}
-    for path in sorted(module.glob("*.tf")):
-        if not path.name.endswith("_override.tf"):
-            found |= dict(_blocks(module, "resource", path.name))
-    return found
 
 
 def test_there_are_modules() -> None:

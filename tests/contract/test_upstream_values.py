@@ -353,6 +353,33 @@ def test_the_gateway_of_the_models_is_not_public(standins: StandIns) -> None:
     assert annotations["service.beta.kubernetes.io/aws-load-balancer-scheme"] == "internal"
 
 
+def test_no_two_services_want_one_port_of_k3ds_only_load_balancer(standins: StandIns) -> None:
+    """Its ports are those of the nodes: the second Service waits for an address for ever."""
+    wanted: dict[int, str] = {}
+    for unit in UNITS:
+        if unit.provider == "k3d":
+            for name, found in standins.objects(unit.name, "k3d").items():
+                if found["kind"] == "Service" and found["spec"].get("type") == "LoadBalancer":
+                    for port in found["spec"]["ports"]:
+                        other = wanted.setdefault(port["port"], f"{unit.name} {name}")
+                        assert other == f"{unit.name} {name}", f"{other} has {port['port']} too"
+    assert {80, 443} <= set(wanted)
+
+
+@pytest.mark.parametrize(
+    ("unit", "provider"), [("istio_gateway", "aws"), ("istio_gateway_k3d", "k3d")]
+)
+def test_the_gateways_exports_tell_the_port_that_its_service_has(
+    unit: str, provider: str, standins: StandIns
+) -> None:
+    service = standins.objects(unit, provider)["Service/istio-gateway"]
+    [port] = [p["port"] for p in service["spec"]["ports"] if p["name"] == "http2"]
+    release, _ = release_of(next(u for u in UNITS if (u.name, u.provider) == (unit, provider)))
+    assert release.outputs["port"] == str(port)
+    suffix = "" if port == 80 else f":{port}"
+    assert release.outputs["endpoint"] == "{load_balancer}" + suffix
+
+
 def test_the_zenml_server_takes_its_secrets_from_ours_and_nobody_can_claim_it(
     standins: StandIns,
 ) -> None:

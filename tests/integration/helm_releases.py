@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from mlstacks_dagster.engines.helm import HelmEngine, HelmRequest
 from mlstacks_dagster.engines.helm_tools import find_helm, install_tools
@@ -15,8 +16,10 @@ from mlstacks_dagster.engines.kube_client import KubeClient
 from mlstacks_dagster.engines.process import ProcessRunner
 from mlstacks_dagster.engines.redaction import Redactor
 from mlstacks_dagster.engines.tf_events import Event
-from mlstacks_dagster.sandbox.kube import KubeEmulator
 from mlstacks_dagster.settings import Settings
+from tests.integration.kube_tools import GOOD, NEVER
+
+__all__ = ["GOOD", "NAMESPACE", "NEVER", "RELEASE", "Release", "fresh_copy", "real_helm"]
 
 NAMESPACE = "demo"
 RELEASE = "web"
@@ -26,7 +29,7 @@ name: demo
 version: 1.2.3
 appVersion: "9.9"
 """
-_VALUES = """image: example.org/web:1
+_VALUES = f"""image: {GOOD}
 replicas: 1
 names: []
 claims: false
@@ -79,7 +82,7 @@ spec:
   selector: {matchLabels: {app: db}}
   template:
     metadata: {labels: {app: db}}
-    spec: {containers: [{name: db, image: "example.org/db:1"}]}
+    spec: {containers: [{name: db, image: {{ .Values.image | quote }}}]}
   volumeClaimTemplates:
     - metadata: {name: data}
       spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
@@ -131,15 +134,34 @@ def real_helm(tmp_path_factory: Any) -> Path:
         return install_tools(Settings(home=base, stacks_dir=base)).helm
 
 
+class Cluster(Protocol):
+    """An emulated cluster, or one that is given."""
+
+    def kubeconfig(self, path: Path) -> str:
+        """Write a kubeconfig for it; return its context's name."""
+        ...
+
+    def everything(self) -> list[tuple[str, str | None, str]]:
+        """Return plural, namespace and name of the objects that concern the tests."""
+        ...
+
+
 @dataclass
 class Release:
-    """A release of the tests' chart in an emulated cluster, with what the engine said."""
+    """A release of the tests' chart in a cluster, with what the engine said.
+
+    ``patience`` is how much slower than an emulated cluster this one is; ``environment`` is what a
+    credential plugin of its kubeconfig needs.
+    """
 
     folder: Path
     helm: Path
-    kube: KubeEmulator
+    kube: Cluster
     name: str = RELEASE
     timeout_seconds: int = 30
+    namespace: str = NAMESPACE
+    patience: int = 1
+    environment: dict[str, str] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -147,16 +169,22 @@ class Release:
         self.chart = self.folder / "chart"
         if not self.chart.exists():
             write_chart(self.chart)
-        self.client = KubeClient(self.folder / "kubeconfig", self.context)
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            **self.environment,
+        }
+        self.timeout_seconds *= self.patience
+        self.client = KubeClient(self.folder / "kubeconfig", self.context, self.environment)
         self.client.apply(
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}}
         )
         self.first = set(self.kube.everything())
         self.settings = Settings(home=self.folder / "home", stacks_dir=self.folder, helm=self.helm)
 
     def hurry(self) -> None:
         """Wait as briefly as a good deploy allows; Helm 3 looks every two seconds only."""
-        self.timeout_seconds = 2 if find_helm(self.settings).major > 3 else 6
+        self.timeout_seconds = (2 if find_helm(self.settings).major > 3 else 6) * self.patience
 
     def engine(self, runner: ProcessRunner | None = None) -> HelmEngine:
         """Return an engine as a fresh process would make it."""
@@ -167,13 +195,13 @@ class Release:
         return HelmRequest(
             unit="web_server",
             release=self.name,
-            namespace=NAMESPACE,
+            namespace=self.namespace,
             chart=self.chart,
             kubeconfig=self.folder / "kubeconfig",
             context=self.context,
             work_dir=self.folder / "work" / self.name,
             values=values,
-            environment={"PATH": os.environ["PATH"], "HOME": str(self.folder)},
+            environment=self.environment,
             redactor=Redactor(["a-very-secret-word"]),
             timeout_seconds=self.timeout_seconds,
         )
@@ -205,6 +233,13 @@ class Release:
             for plural, namespace, name in set(self.kube.everything()) - self.first
             if not plural.startswith("events")
         )
+
+    def left(self, *meant: str) -> list[str]:
+        """Return the objects but for ``meant`` once there is none, or those of a minute later."""
+        deadline = time.monotonic() + 60 * (self.patience > 1)
+        while (found := sorted({*self.objects()} - {*meant})) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        return found
 
 
 def fresh_copy(release: Release) -> None:

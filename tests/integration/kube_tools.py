@@ -24,7 +24,16 @@ from mlstacks_dagster.engines.helm_tools import InstalledTools, install_tools
 from mlstacks_dagster.sandbox.kube import KubeEmulator
 from mlstacks_dagster.settings import Settings
 
-__all__ = ["CLUSTERS", "GOOD", "NEVER", "KubeTools", "Ran", "installed_tools", "open_cluster"]
+__all__ = [
+    "CLUSTERS",
+    "DONE",
+    "GOOD",
+    "NEVER",
+    "KubeTools",
+    "Ran",
+    "installed_tools",
+    "open_cluster",
+]
 
 # As good in an emulator as in a real cluster.
 GOOD, NEVER = "registry.k8s.io/pause:3.10", "registry.k8s.io/pause:never-ready"

@@ -13,11 +13,9 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -26,12 +24,12 @@ import pytest
 from mlstacks_dagster.engines.process_record import is_alive, read_record
 from mlstacks_dagster.errors import CommandError
 from mlstacks_dagster.sandbox.kube import KubeEmulator, Options
-from tests.integration.helm_releases import Release, real_helm
+from tests.integration.helm_killer import Killer
+from tests.integration.helm_releases import NEVER, Release, real_helm
 
 KILLS = 5
 TRIES = 30
 VERBS = ("install", "upgrade", "rollback", "uninstall")
-NEVER_READY = "example.org/web:never-ready"
 DEPLOYED = {
     "clusterroles.rbac.authorization.k8s.io/demo-web",
     "configmaps/kept",
@@ -49,52 +47,6 @@ def _seed() -> int:
     seed = int(os.environ.get("MLSTACKS_TEST_SEED") or random.SystemRandom().randrange(10**6))
     print(f"seed {seed}")
     return seed
-
-
-@dataclass
-class Killer:
-    """Sends ``number`` to the Helm that does ``verb``, ``wait`` seconds after it appeared.
-
-    With ``number`` 0 it only measures how long that Helm lives: ``lived``, in seconds.
-    """
-
-    record: Path
-    verb: str
-    number: int = 0
-    wait: float = 0.0
-    hit: bool = False
-    lived: float = 0.0
-    over: threading.Event = field(default_factory=threading.Event)
-
-    def __enter__(self) -> Killer:
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        verb = "helm upgrade" if self.verb == "install" else f"helm {self.verb}"
-        while not self.over.is_set():
-            record = read_record(self.record)
-            if record is not None and record.pid and record.verb == verb:
-                with suppress(psutil.NoSuchProcess):
-                    self._found(psutil.Process(record.pid))
-                return
-            self.over.wait(0.002)
-
-    def _found(self, process: psutil.Process) -> None:
-        started = time.monotonic()
-        if self.number:
-            time.sleep(self.wait)
-            if is_alive(process):
-                process.send_signal(self.number)
-                self.hit = True
-        while is_alive(process) and not self.over.is_set():
-            time.sleep(0.002)
-        self.lived = time.monotonic() - started
 
 
 def _how_long(release: Release) -> dict[str, float]:
@@ -115,7 +67,7 @@ def _disturbed(release: Release, verb: str) -> None:
         if verb == "uninstall":
             release.uninstall()
         elif verb == "rollback":
-            release.deploy(names=["kept", "bad"], image=NEVER_READY)
+            release.deploy(names=["kept", "bad"], image=NEVER)
         else:
             release.deploy(names=["kept", "other"], replicas=2)
 
@@ -183,7 +135,7 @@ def test_a_helm_that_runs_out_of_time_is_taken_up_by_the_next_call(
             _check_whole(release)
             release.timeout_seconds = 1
             with pytest.raises(CommandError, match=r"not ready|did not end"):
-                release.deploy(names=["kept", "third"], image="example.org/web:2")
+                release.deploy(names=["kept", "third"], image="registry.k8s.io/pause:3.9")
             release.timeout_seconds = 30
             _check_whole(release)
             _check_gone(release)

@@ -66,7 +66,7 @@ valueFrom:
 {{- if not .Values.objectStore.bucket -}}
 minio-service.{{ .Release.Namespace }}.svc.cluster.local
 {{- else -}}
-s3.{{ .Values.objectStore.region | required "objectStore.region: name the bucket's region" }}.amazonaws.com
+{{ .Values.objectStore.host | required "objectStore.host: name S3's host in the bucket's region, such as s3.eu-north-1.amazonaws.com" }}
 {{- end -}}
 {{- end }}
 
@@ -74,8 +74,9 @@ s3.{{ .Values.objectStore.region | required "objectStore.region: name the bucket
 {{ ternary "s3" "minio" (ne .Values.objectStore.bucket "") }}://{{ include "kfp.bucket" . }}/{{ .Values.objectStore.prefix }}/v2/artifacts
 {{- end }}
 
+{{/* Annotations of one service account: its part of the values. */}}
 {{- define "kfp.serviceAccountAnnotations" -}}
-{{- with .Values.serviceAccounts.annotations }}
+{{- with .annotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}

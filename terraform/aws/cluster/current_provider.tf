@@ -10,7 +10,8 @@ resource "aws_ec2_tag" "cluster_security_group" {
 }
 
 # The network plugin makes interfaces on the nodes, which stay behind when a node dies. They get
-# the tags too, so that it can be told whose they are.
+# the tags too, so that it can be told whose they are. The add-on's schema has no CLUSTER_NAME.
+# Without its policy agent the API server takes network policies, and nobody keeps to them.
 resource "aws_eks_addon" "network" {
   cluster_name                = aws_eks_cluster.this.name
   addon_name                  = "vpc-cni"
@@ -18,6 +19,7 @@ resource "aws_eks_addon" "network" {
   resolve_conflicts_on_update = "OVERWRITE"
   preserve                    = true # the nodes need it until they are gone, and then nobody does
   configuration_values = jsonencode({
+    enableNetworkPolicy = "true" # a string: the add-on's schema refuses a boolean
     env = {
       ADDITIONAL_ENI_TAGS = jsonencode(var.tags)
     }

@@ -89,14 +89,14 @@ variable "kubernetes_namespace" {
   }
 }
 
-variable "service_account_names" {
-  description = "Kubernetes service accounts that may take the role: of the pipelines' pods, of the API server, of the user interface."
-  type        = list(string)
-  default     = ["pipeline-runner", "ml-pipeline", "ml-pipeline-ui"]
+variable "prefix" {
+  description = "Folder in the bucket that Kubeflow's own programs write."
+  type        = string
+  default     = "kubeflow"
   nullable    = false
 
   validation {
-    condition     = length(var.service_account_names) > 0 && alltrue([for one in var.service_account_names : can(regex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", one))])
-    error_message = "service_account_names must be a list with at least one name of 1 to 63 lowercase letters, digits and hyphens, no hyphen first or last."
+    condition     = can(regex("^[A-Za-z0-9]([A-Za-z0-9/_-]*[A-Za-z0-9])?$", var.prefix))
+    error_message = "prefix must have letters, digits, slashes, underscores and hyphens, a letter or digit first and last."
   }
 }
