@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mlstacks_dagster.engines.helm_calls import HelmCalls
 from mlstacks_dagster.engines.helm_drift import document_differences
+from mlstacks_dagster.engines.helm_owner import refuse_foreign
 from mlstacks_dagster.engines.helm_recovery import Revision, last_good
 from mlstacks_dagster.engines.helm_request import HelmRequest, ReleaseInfo, Uninstalled
 from mlstacks_dagster.engines.helm_steps import HelmSteps
@@ -75,12 +76,14 @@ class HelmEngine:
 
         What an earlier run left half done is mended first. When the new revision does not
         become ready, the last good one is put back and the error carries the pods' reason.
-        Raises :class:`TransientCommandError`, :class:`CommandError`, :class:`InputError`.
+        Raises :class:`NotOwnedError` before anything is touched, :class:`TransientCommandError`,
+        :class:`CommandError`, :class:`InputError`.
         """
         client = self._client(request)
         objects = self._objects(request, client)
         steps = self._steps(request, client, on_event)
         self._calls.settle(request, on_event)
+        refuse_foreign(request, client)
         history = steps.mend()
         chart = self._calls.chart(request, on_event)
         inventory = Inventory(request.work_dir)
@@ -107,11 +110,14 @@ class HelmEngine:
     def uninstall(self, request: HelmRequest, on_event: OnEvent = ignore) -> Uninstalled:
         """Remove the release and verify that its objects are gone; resumes a killed one.
 
-        Raises :class:`CommandError` that names what can't be removed.
+        Without a record the release's objects are looked for only when we began it. Raises
+        :class:`NotOwnedError` before anything is touched, :class:`CommandError` that names what
+        can't be removed.
         """
         client = self._client(request)
         objects = self._objects(request, client)
         self._calls.settle(request, on_event)
+        refuse_foreign(request, client)
         steps = self._steps(request, client, on_event)
         history = steps.await_others(self._calls.history(request))
         inventory = Inventory(request.work_dir)
@@ -119,7 +125,7 @@ class HelmEngine:
         if history:
             known = inventory.add(steps.recorded(history))
             steps.uninstall()
-        elif not known:
+        elif not known and request.begun:
             known = objects.scan()
         if left := objects.remove(known, request.timeout_seconds):
             raise CommandError(
@@ -131,6 +137,10 @@ class HelmEngine:
         inventory.save(objects.remembered(known, leftovers))
         Crashes(request.work_dir).forget()
         return Uninstalled(found=bool(history or known), leftovers=leftovers)
+
+    def check_owner(self, request: HelmRequest) -> None:
+        """Raise :class:`NotOwnedError` when the release exists and isn't the request's."""
+        refuse_foreign(request, self._client(request))
 
     def delete_leftovers(
         self,
@@ -165,11 +175,6 @@ class HelmEngine:
         """Return the release's revisions, oldest first."""
         return self._calls.history(request)
 
-    def manifest_objects(self, request: HelmRequest) -> tuple[ObjectRef, ...]:
-        """Return the objects of the newest revision's manifest."""
-        info = self.info(request)
-        return info.objects if info else ()
-
     def differences(
         self, request: HelmRequest, client: KubeClient | None = None
     ) -> tuple[str, ...]:
@@ -184,15 +189,6 @@ class HelmEngine:
         for document in documents(release.manifest if release else ""):
             found += document_differences(client, document, request.release, request.namespace)
         return tuple(found)
-
-    def render(self, request: HelmRequest, on_event: OnEvent = ignore) -> str:
-        """Return the manifest that the chart and values give, without asking a cluster.
-
-        It may hold what values hold. Raises :class:`CommandError` when it can't be rendered.
-        """
-        chart = self._calls.chart(request, on_event)
-        argv = self._calls.target(request).template_argv(chart)
-        return self._calls.read(request, "template", argv, values=True)
 
     def _objects(self, request: HelmRequest, client: KubeClient) -> ReleaseObjects:
         return ReleaseObjects(request, client, clock=self._clock, sleep=self._sleep)

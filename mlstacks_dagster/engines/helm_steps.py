@@ -98,7 +98,10 @@ class HelmSteps:
         """Install or upgrade; put the last good revision back when it does not become ready."""
         request = self._request
         argv = self._target.upgrade_argv(
-            chart, timeout_seconds=request.timeout_seconds, history_max=request.history_max
+            chart,
+            labels=request.owner,
+            timeout_seconds=request.timeout_seconds,
+            history_max=request.history_max,
         )
         try:
             self._calls.change(request, "upgrade", argv, self._on_event, values=True)

@@ -225,11 +225,6 @@ class KubeClient:
             found |= dict.fromkeys(workload_trouble(workload, pods))
         return tuple(found)
 
-    def pods_trouble(self, namespace: str, labels: str) -> tuple[str, ...]:
-        """Return why pods with these labels are not ready, a sentence a cause."""
-        pods = self.list("v1", "Pod", namespace, labels)
-        return tuple(dict.fromkeys(t for pod in pods for t in workload_trouble(pod, [pod])))
-
     def _discover(self, api_version: str) -> dict[str, ResourceKind]:
         root = "/apis" if "/" in api_version else "/api"
         try:

@@ -15,11 +15,12 @@ from mlstacks_dagster.catalog.models import HelmRelease
 from mlstacks_dagster.engines import exposure
 from mlstacks_dagster.engines.helm import HelmEngine, HelmRequest, ReleaseInfo
 from mlstacks_dagster.engines.helm_charts import resolve_chart
+from mlstacks_dagster.engines.helm_verify import Inventory
 from mlstacks_dagster.engines.kube_client import KubeClient
 from mlstacks_dagster.engines.kube_objects import ObjectRef
 from mlstacks_dagster.engines.redaction import Redactor
-from mlstacks_dagster.errors import MlstacksError
-from mlstacks_dagster.ledger.records import Operation
+from mlstacks_dagster.errors import MlstacksError, NotOwnedError
+from mlstacks_dagster.ledger.records import Operation, PlannedItem
 from mlstacks_dagster.lifecycle import helm_values, kube_setup, locks
 from mlstacks_dagster.lifecycle.drain import load_balancer_host
 from mlstacks_dagster.lifecycle.kube_session import Cluster
@@ -96,6 +97,8 @@ class HelmSession(Session):
         """Make the namespace and the Secrets, then install or upgrade the release."""
         request = self._request()
         kube = self.cluster.kube
+        self.engine.check_owner(request)
+        self.ledger.planned(operation.id, [PlannedItem(self._address, "helm", not request.begun)])
         self.phase("namespace and secrets")
         kube_setup.make_namespace(kube, self.namespace, self.marks)
         given = unseal(self.unit.secrets, self.settings)
@@ -116,7 +119,8 @@ class HelmSession(Session):
     def remove_unit(self, operation: Operation, *, unclean: bool) -> tuple[ResourceRow, ...]:
         """Drain, uninstall, and remove what Helm leaves: claims, definitions, Secrets, namespace.
 
-        When the cluster is gone, so is everything that was in it.
+        When the cluster is gone, so is everything that was in it. A release that isn't ours and
+        that we never began stays, and so does what it holds in the cloud.
         """
         before = tuple(
             ResourceRow(address=r.address, type=r.type, id=r.resource_id)
@@ -128,12 +132,13 @@ class HelmSession(Session):
                 " what was in it"
             )
             return before
-        self.cluster.drain(operation)
         request = self._request()
-        self.phase("helm uninstall")
-        with self._alone():
-            done = self.engine.uninstall(request, on_event=self.on_event)
-            self._remove_leftovers(request, done.leftovers)
+        if not self._is_foreign(request):
+            self.cluster.drain(operation)
+            self.phase("helm uninstall")
+            with self._alone():
+                done = self.engine.uninstall(request, on_event=self.on_event)
+                self._remove_leftovers(request, done.leftovers)
         kube = self.cluster.kube
         for secret in self.release.secrets:
             kube_setup.remove_secret(kube, self.namespace, secret.name, self.marks)
@@ -146,6 +151,29 @@ class HelmSession(Session):
                 remedy="see what its finalizers wait for (kubectl describe), then run again",
             )
         return before
+
+    def _is_foreign(self, request: HelmRequest) -> bool:
+        """Tell, and say, that the release isn't ours and never was."""
+        try:
+            self.engine.check_owner(request)
+        except NotOwnedError as error:
+            if request.begun:
+                raise
+            self.report.milestone(f"{error.message}; it stays")
+            return True
+        return False
+
+    @property
+    def _address(self) -> str:
+        return f"Release/{self.namespace}/{self.release.release}"
+
+    def _is_begun(self, work_dir: Path) -> bool:
+        """Tell whether the ledger or the work folder knows that we began to install it."""
+        record = self.record()
+        if record is not None and record.resource_count > 0:
+            return True
+        planned = self.ledger.planned_items(self.stack.stack_id, self.unit.name)
+        return self._address in planned or bool(Inventory(work_dir).load())
 
     def _looks_drifted(self) -> bool:
         """Tell whether the cluster may differ from what was applied before."""
@@ -187,6 +215,7 @@ class HelmSession(Session):
         context = self.cluster.context
         chart = self.release.chart
         published = None if isinstance(chart, str) else chart
+        work_dir = self.settings.work_dir(self.stack.stack_id, self.unit.name)
         return HelmRequest(
             unit=self.unit.name,
             release=self.release.release,
@@ -197,7 +226,9 @@ class HelmSession(Session):
             values=self.values,
             kubeconfig=self.cluster.kubeconfig,
             context=context,
-            work_dir=self.settings.work_dir(self.stack.stack_id, self.unit.name),
+            work_dir=work_dir,
+            owner=helm_values.record_labels(self.marks),
+            begun=self._is_begun(work_dir),
             cache_dir=self.settings.home / "cache" / "charts",
             environment=self.environment,
             redactor=Redactor(self.secret_words()),

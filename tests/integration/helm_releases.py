@@ -140,6 +140,8 @@ class Release:
     kube: KubeEmulator
     name: str = RELEASE
     timeout_seconds: int = 30
+    owner: dict[str, str] = field(default_factory=lambda: {"mlstacks-stack": "sabc"})
+    begun: bool = False
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -172,6 +174,8 @@ class Release:
             kubeconfig=self.folder / "kubeconfig",
             context=self.context,
             work_dir=self.folder / "work" / self.name,
+            owner=self.owner,
+            begun=self.begun,
             values=values,
             environment={"PATH": os.environ["PATH"], "HOME": str(self.folder)},
             redactor=Redactor(["a-very-secret-word"]),
