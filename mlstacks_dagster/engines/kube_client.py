@@ -180,16 +180,27 @@ class KubeClient:
         )
         return stored
 
-    def delete(self, ref: ObjectRef, *, propagation: Propagation = "Background") -> bool:
-        """Ask for the object's deletion; False when it was not there."""
+    def delete(
+        self, ref: ObjectRef, *, propagation: Propagation = "Background", uid: str = ""
+    ) -> bool:
+        """Ask for the object's deletion; False when it was not there.
+
+        With ``uid`` only that object goes, not a later one of the same name.
+        """
         path = self._path(ref)
         if path is None:
             return False
-        body = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
+        body: dict[str, Any] = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": propagation,
+        }
+        if uid:
+            body["preconditions"] = {"uid": uid}
         try:
             self._connection.request("DELETE", path, body=body)
         except KubeError as error:
-            if error.status == 404:
+            if error.status == 404 or (uid and error.status == 409):
                 return False
             raise
         return True
