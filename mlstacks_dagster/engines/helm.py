@@ -87,7 +87,8 @@ class HelmEngine:
         history = steps.mend()
         chart = self._calls.chart(request, on_event)
         inventory = Inventory(request.work_dir)
-        inventory.add(objects.normal(self._intended(request, chart, client)))
+        intended = objects.normal(self._intended(request, chart, client))
+        inventory.add(objects.told_apart(intended, inventory.load(), installed=bool(history)))
         before = self._calls.release(request) if last_good(history) else None
         steps.upgrade(chart)
         looked = self._look(request, objects)

@@ -15,6 +15,7 @@ import pytest
 from mlstacks_dagster.engines.helm_argv import HelmTarget
 from mlstacks_dagster.engines.helm_tools import find_helm
 from mlstacks_dagster.engines.kube_client import ObjectRef
+from mlstacks_dagster.engines.kube_objects import documents
 from mlstacks_dagster.engines.process import ProcessRunner
 from mlstacks_dagster.errors import CommandError, InputError, TransientCommandError
 from mlstacks_dagster.sandbox.kube import Fault, KubeEmulator
@@ -176,6 +177,31 @@ def test_definitions_that_helm_never_removes_are_listed(release: Release) -> Non
     kinds = ("CustomResourceDefinition",)
     assert release.engine().delete_leftovers(release.request(), kinds=kinds) == (crd,)
     assert release.objects() == []
+
+
+def test_definitions_that_were_there_before_stay(release: Release) -> None:
+    """Whatever becomes of the first install: what is written down first counts."""
+    write_chart(release.folder / "with-crds", crds=True)
+    release.chart = release.folder / "with-crds"
+    theirs = next(documents((release.chart / "crds" / "things.yaml").read_text()))
+    release.client.apply(theirs)
+    (release.chart / "crds" / "more.yaml").write_text(
+        (release.chart / "crds" / "things.yaml")
+        .read_text()
+        .replace("thing", "other")
+        .replace("Thing", "Other")
+    )
+    release.hurry()
+    with pytest.raises(CommandError):
+        release.deploy(image="example.org/web:never-ready")
+    release.deploy()
+    left = [ref.name for ref in release.uninstall().leftovers]
+    assert left == ["others.example.org", NAMESPACE]
+    kinds = ("CustomResourceDefinition",)
+    assert len(release.engine().delete_leftovers(release.request(), kinds=kinds)) == 1
+    assert release.objects() == [
+        "customresourcedefinitions.apiextensions.k8s.io/things.example.org"
+    ]
 
 
 def test_an_uninstall_whose_record_is_gone_still_looks_for_the_objects(release: Release) -> None:
