@@ -21,7 +21,7 @@ from mlstacks_dagster.engines.kube_objects import ObjectRef
 from mlstacks_dagster.engines.redaction import Redactor
 from mlstacks_dagster.errors import MlstacksError, NotOwnedError
 from mlstacks_dagster.ledger.records import Operation, PlannedItem
-from mlstacks_dagster.lifecycle import helm_values, kube_setup, locks
+from mlstacks_dagster.lifecycle import helm_values, kube_restart, kube_setup, locks
 from mlstacks_dagster.lifecycle.drain import load_balancer_host
 from mlstacks_dagster.lifecycle.kube_session import Cluster
 from mlstacks_dagster.lifecycle.models import Endpoint, ResourceRow
@@ -104,12 +104,15 @@ class HelmSession(Session):
         given = unseal(self.unit.secrets, self.settings)
         for secret in self.release.secrets:
             own = {k.partition(".")[2]: v for k, v in given.items() if _is_of(k, secret.name)}
-            kube_setup.make_secret(kube, self.namespace, secret, own, self.marks)
+            kube_setup.make_secret(
+                kube, self.namespace, secret, own, self.marks, is_read=request.begun
+            )
         healed = self._looks_drifted() and self.engine.differences(request, kube)
         self.phase("helm upgrade")
         with self._alone():
             info = self.engine.deploy(request, on_event=self.on_event)
-        if healed:
+        restarted = self._restart(kube, info)
+        if healed or restarted:
             info = replace(info, changed=True)
         self.report.milestone(
             f"{self.unit.name}: release {self.release.release} is at revision {info.revision}"
@@ -151,6 +154,17 @@ class HelmSession(Session):
                 remedy="see what its finalizers wait for (kubectl describe), then run again",
             )
         return before
+
+    def _restart(self, kube: KubeClient, info: ReleaseInfo) -> bool:
+        """Let pods read Secrets that have changed; tell whether any had to."""
+        names = [secret.name for secret in self.release.secrets]
+        users = kube_restart.restart_users(kube, info.objects, self.namespace, names)
+        if users:
+            self.phase("restarting")
+            shown = ", ".join(map(str, users))
+            self.report.milestone(f"{self.unit.name}: a Secret has changed, restarting {shown}")
+            kube_restart.await_rollout(kube, users, self.release.timeout_seconds)
+        return bool(users)
 
     def _is_foreign(self, request: HelmRequest) -> bool:
         """Tell, and say, that the release isn't ours and never was."""

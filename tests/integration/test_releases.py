@@ -209,6 +209,24 @@ def test_an_image_that_never_comes_up_fails_with_the_pods_reason(
 
 
 @pytest.mark.slow
+def test_a_changed_password_reaches_the_pods(place: Place, tmp_path: Path) -> None:
+    place.cli.env["MLSTACKS_CATALOG_PATH"] = str(write_flavor(tmp_path / "flavors"))
+    web = ("experiment_tracker", "web")
+    config = {"experiment_tracker": {"password": "correct-horse"}}
+    deploy(place, place.stack(web, config=config))
+    (first,) = place.client.list("v1", "Pod", "web")
+    config["experiment_tracker"]["password"] = "battery-staple"
+    assert deploy(place, place.stack(web, config=config)) == {"web_tracker": "applied"}
+    (second,) = place.client.list("v1", "Pod", "web")
+    assert first["metadata"]["uid"] != second["metadata"]["uid"]
+    again = deploy(place, place.stack(web, config=config), "--replan")
+    assert again == {"web_tracker": "unchanged"}, "Helm and drift leave the annotation"
+    assert place.client.list("v1", "Pod", "web")[0]["metadata"]["uid"] == second["metadata"]["uid"]
+    place.cli.run("destroy", "local", "-y")
+    assert place.left() == set()
+
+
+@pytest.mark.slow
 def test_what_somebody_changed_in_the_cluster_is_drift_and_healed(place: Place) -> None:
     file = place.stack(("orchestrator", "kubernetes"))
     deploy(place, file)
