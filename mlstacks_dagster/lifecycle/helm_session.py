@@ -267,15 +267,19 @@ class HelmSession(Session):
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Hold the turn of every group of definitions that the release owns, on its cluster."""
+        """Hold the turn of every group of definitions that the release owns, on its cluster.
+
+        Whatever stack a release belongs to: definitions are the whole cluster's.
+        """
+        groups = sorted(self.release.crd_groups)
+        place = f"cluster-{self.cluster.identity}.crds" if groups else ""
 
         def on_wait(other: dict[str, str]) -> None:
             self.report.milestone(f"{self.unit.name}: waiting for {other.get('unit', '?')}")
 
         who = {"unit": self.unit.name, "run": self.job.run_id, "pid": str(os.getpid())}
-        place = f"{self.stack.stack_id}.crds"
         with ExitStack() as stack:
-            for group in sorted(self.release.crd_groups):
+            for group in groups:
                 path = self.settings.locks_dir / f"{place}.{group}.lock"
                 timeout = self.settings.lock_timeout
                 stack.enter_context(locks.hold(path, who, timeout=timeout, on_wait=on_wait))
