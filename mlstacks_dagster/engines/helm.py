@@ -90,7 +90,7 @@ class HelmEngine:
         intended = objects.normal(self._intended(request, chart, client))
         inventory.add(objects.told_apart(intended, inventory.load(), installed=bool(history)))
         before = self._calls.release(request) if last_good(history) else None
-        steps.upgrade(chart)
+        steps.upgrade(chart, history)
         looked = self._look(request, objects)
         if looked is None or (missing := objects.missing(looked[1])):
             what = ", ".join(map(str, missing[:5])) if looked else "record of the release"

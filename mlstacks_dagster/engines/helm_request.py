@@ -25,7 +25,8 @@ class HelmRequest:
     that all units share. ``owner`` are labels for Helm's record: they tell whose the release is.
     ``begun``: we are known to have begun to install it, so it is ours without labels too.
     ``environment`` is all that Helm and credential plugins see. ``timeout_seconds`` bounds
-    install, upgrade, rollback and uninstall, each.
+    a deploy, from the install or upgrade to the end of putting the last good revision back, and
+    an uninstall; a Helm that takes longer is stopped half a minute later.
     """
 
     unit: str

@@ -32,6 +32,7 @@ __all__ = ["HelmSession"]
 
 _GONE_SECONDS = 300.0
 _ADDRESS_SECONDS = 180.0
+_RESTART_SECONDS = 60.0
 
 
 class HelmSession(Session):
@@ -110,8 +111,10 @@ class HelmSession(Session):
         healed = self._looks_drifted() and self.engine.differences(request, kube)
         self.phase("helm upgrade")
         with self._alone():
+            began = self.tools.clock()
             info = self.engine.deploy(request, on_event=self.on_event)
-        restarted = self._restart(kube, info)
+        left = self.release.timeout_seconds - (self.tools.clock() - began)
+        restarted = self._restart(kube, info, max(left, _RESTART_SECONDS))
         if healed or restarted:
             info = replace(info, changed=True)
         self.report.milestone(
@@ -155,7 +158,7 @@ class HelmSession(Session):
             )
         return before
 
-    def _restart(self, kube: KubeClient, info: ReleaseInfo) -> bool:
+    def _restart(self, kube: KubeClient, info: ReleaseInfo, seconds: float) -> bool:
         """Let pods read Secrets that have changed; tell whether any had to."""
         names = [secret.name for secret in self.release.secrets]
         users = kube_restart.restart_users(kube, info.objects, self.namespace, names)
@@ -163,7 +166,7 @@ class HelmSession(Session):
             self.phase("restarting")
             shown = ", ".join(map(str, users))
             self.report.milestone(f"{self.unit.name}: a Secret has changed, restarting {shown}")
-            kube_restart.await_rollout(kube, users, self.release.timeout_seconds)
+            kube_restart.await_rollout(kube, users, seconds)
         return bool(users)
 
     def _is_foreign(self, request: HelmRequest) -> bool:

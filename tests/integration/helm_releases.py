@@ -158,7 +158,7 @@ class Release:
 
     def hurry(self) -> None:
         """Wait as briefly as a good deploy allows; Helm 3 looks every two seconds only."""
-        self.timeout_seconds = 2 if find_helm(self.settings).major > 3 else 6
+        self.timeout_seconds = 4 if find_helm(self.settings).major > 3 else 8
 
     def engine(self, runner: ProcessRunner | None = None) -> HelmEngine:
         """Return an engine as a fresh process would make it."""
