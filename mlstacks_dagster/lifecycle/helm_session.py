@@ -126,7 +126,7 @@ class HelmSession(Session):
         """Drain, uninstall, and remove what Helm leaves: claims, definitions, Secrets, namespace.
 
         When the cluster is gone, so is everything that was in it. A release that isn't ours and
-        that we never began stays, and so does what it holds in the cloud.
+        that we never began stays, and nothing is drained for one that never was.
         """
         before = tuple(
             ResourceRow(address=r.address, type=r.type, id=r.resource_id)
@@ -140,7 +140,8 @@ class HelmSession(Session):
             return before
         request = self._request()
         if not self._is_foreign(request):
-            self.cluster.drain(operation)
+            if request.begun or self.engine.history(request):
+                self.cluster.drain(operation)
             self.phase("helm uninstall")
             with self._alone():
                 done = self.engine.uninstall(request, on_event=self.on_event)
