@@ -13,10 +13,15 @@ import pytest
 
 from mlstacks_dagster.errors import CommandError, NotOwnedError
 from mlstacks_dagster.sandbox.kube import KubeEmulator
-from tests.integration.helm_releases import NAMESPACE, Release, fresh_copy
+from tests.integration.helm_releases import NAMESPACE, Release, fresh_copy, real_helm
 
 NEVER = "example.org/web:never-ready"
 OTHER = {"mlstacks-stack": "sxyz"}
+
+
+@pytest.fixture(scope="session")
+def helm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return real_helm(tmp_path_factory)
 
 
 @pytest.fixture
