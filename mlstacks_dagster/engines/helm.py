@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mlstacks_dagster.engines.helm_calls import HelmCalls
 from mlstacks_dagster.engines.helm_drift import document_differences
+from mlstacks_dagster.engines.helm_owner import refuse_foreign
 from mlstacks_dagster.engines.helm_recovery import Revision, last_good
 from mlstacks_dagster.engines.helm_request import HelmRequest, ReleaseInfo, Uninstalled
 from mlstacks_dagster.engines.helm_steps import HelmSteps
@@ -75,18 +76,21 @@ class HelmEngine:
 
         What an earlier run left half done is mended first. When the new revision does not
         become ready, the last good one is put back and the error carries the pods' reason.
-        Raises :class:`TransientCommandError`, :class:`CommandError`, :class:`InputError`.
+        Raises :class:`NotOwnedError` before anything is touched, :class:`TransientCommandError`,
+        :class:`CommandError`, :class:`InputError`.
         """
         client = self._client(request)
         objects = self._objects(request, client)
         steps = self._steps(request, client, on_event)
         self._calls.settle(request, on_event)
+        refuse_foreign(request, client)
         history = steps.mend()
         chart = self._calls.chart(request, on_event)
         inventory = Inventory(request.work_dir)
-        inventory.add(objects.normal(self._intended(request, chart, client)))
+        intended = objects.normal(self._intended(request, chart, client))
+        inventory.add(objects.told_apart(intended, inventory.load(), installed=bool(history)))
         before = self._calls.release(request) if last_good(history) else None
-        steps.upgrade(chart)
+        steps.upgrade(chart, history)
         looked = self._look(request, objects)
         if looked is None or (missing := objects.missing(looked[1])):
             what = ", ".join(map(str, missing[:5])) if looked else "record of the release"
@@ -107,11 +111,14 @@ class HelmEngine:
     def uninstall(self, request: HelmRequest, on_event: OnEvent = ignore) -> Uninstalled:
         """Remove the release and verify that its objects are gone; resumes a killed one.
 
-        Raises :class:`CommandError` that names what can't be removed.
+        Without a record the release's objects are looked for only when we began it. Raises
+        :class:`NotOwnedError` before anything is touched, :class:`CommandError` that names what
+        can't be removed.
         """
         client = self._client(request)
         objects = self._objects(request, client)
         self._calls.settle(request, on_event)
+        refuse_foreign(request, client)
         steps = self._steps(request, client, on_event)
         history = steps.await_others(self._calls.history(request))
         inventory = Inventory(request.work_dir)
@@ -119,7 +126,7 @@ class HelmEngine:
         if history:
             known = inventory.add(steps.recorded(history))
             steps.uninstall()
-        elif not known:
+        elif not known and request.begun:
             known = objects.scan()
         if left := objects.remove(known, request.timeout_seconds):
             raise CommandError(
@@ -131,6 +138,10 @@ class HelmEngine:
         inventory.save(objects.remembered(known, leftovers))
         Crashes(request.work_dir).forget()
         return Uninstalled(found=bool(history or known), leftovers=leftovers)
+
+    def check_owner(self, request: HelmRequest) -> None:
+        """Raise :class:`NotOwnedError` when the release exists and isn't the request's."""
+        refuse_foreign(request, self._client(request))
 
     def delete_leftovers(
         self,
@@ -165,11 +176,6 @@ class HelmEngine:
         """Return the release's revisions, oldest first."""
         return self._calls.history(request)
 
-    def manifest_objects(self, request: HelmRequest) -> tuple[ObjectRef, ...]:
-        """Return the objects of the newest revision's manifest."""
-        info = self.info(request)
-        return info.objects if info else ()
-
     def differences(
         self, request: HelmRequest, client: KubeClient | None = None
     ) -> tuple[str, ...]:
@@ -184,15 +190,6 @@ class HelmEngine:
         for document in documents(release.manifest if release else ""):
             found += document_differences(client, document, request.release, request.namespace)
         return tuple(found)
-
-    def render(self, request: HelmRequest, on_event: OnEvent = ignore) -> str:
-        """Return the manifest that the chart and values give, without asking a cluster.
-
-        It may hold what values hold. Raises :class:`CommandError` when it can't be rendered.
-        """
-        chart = self._calls.chart(request, on_event)
-        argv = self._calls.target(request).template_argv(chart)
-        return self._calls.read(request, "template", argv, values=True)
 
     def _objects(self, request: HelmRequest, client: KubeClient) -> ReleaseObjects:
         return ReleaseObjects(request, client, clock=self._clock, sleep=self._sleep)

@@ -5,7 +5,7 @@ Helm 4 applies on the server and watches; Helm 3.17 knows neither, so it gets ot
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,13 +48,20 @@ class HelmTarget:
     kubeconfig: Path
     context: str
 
-    def upgrade_argv(self, chart: Path, *, timeout_seconds: int, history_max: int) -> Argv:
-        """``upgrade --install`` with the values on standard input, waiting until ready."""
+    def upgrade_argv(
+        self, chart: Path, *, labels: Mapping[str, str], timeout_seconds: int, history_max: int
+    ) -> Argv:
+        """``upgrade --install`` with the values on standard input, waiting until ready.
+
+        ``labels`` go onto Helm's record of the release.
+        """
+        marks = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
         return (
             *self._start("upgrade"),
             str(chart),
             "--install",
             "--reset-values",
+            f"--labels={marks}",
             "--values=-",
             *self._server_side(),
             "--wait",

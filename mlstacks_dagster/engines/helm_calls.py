@@ -24,7 +24,6 @@ from mlstacks_dagster.files import disk_errors, private_folder
 
 __all__ = ["HelmCalls", "HelmFailure", "helm_environment"]
 
-_GRACE_SECONDS = 30.0
 _KEPT_LINES = 60
 _DROPPED = ("HELM_", "KUBE")
 
@@ -116,11 +115,13 @@ class HelmCalls:
         argv: tuple[str, ...],
         on_event: OnEvent,
         *,
+        seconds: float,
         values: bool = False,
     ) -> list[str]:
         """Run a call that changes the cluster; its last lines, redacted.
 
-        ``values`` sends the request's values to its standard input. Raises
+        ``values`` sends the request's values to its standard input. After ``seconds`` it is
+        stopped: Helm's own time out is for each thing that it waits for. Raises
         :class:`HelmFailure` when it failed or was stopped at its deadline.
         """
         lines: deque[str] = deque(maxlen=_KEPT_LINES)
@@ -138,7 +139,7 @@ class HelmCalls:
             record=request.record,
             verb=f"helm {verb}",
             stdin=_values(request) if values else None,
-            timeout=request.timeout_seconds + _GRACE_SECONDS,
+            timeout=seconds,
         )
         started, at = self._timer(), self._clock()
         try:

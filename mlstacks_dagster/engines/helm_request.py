@@ -22,9 +22,11 @@ class HelmRequest:
     ``values`` replace those of earlier deploys; they reach Helm through standard input.
     ``kubeconfig`` is a private file whose ``context`` is used. ``work_dir`` is this release's
     own folder; ``cache_dir`` keeps fetched charts instead of the cache
-    that all units share. ``environment`` is all
-    that Helm and credential plugins see. ``timeout_seconds`` bounds install, upgrade, rollback
-    and uninstall, each.
+    that all units share. ``owner`` are labels for Helm's record: they tell whose the release is.
+    ``begun``: we are known to have begun to install it, so it is ours without labels too.
+    ``environment`` is all that Helm and credential plugins see. ``timeout_seconds`` bounds
+    a deploy, from the install or upgrade to the end of putting the last good revision back, and
+    an uninstall; a Helm that takes longer is stopped half a minute later.
     """
 
     unit: str
@@ -34,6 +36,8 @@ class HelmRequest:
     kubeconfig: Path
     context: str
     work_dir: Path
+    owner: Mapping[str, str]
+    begun: bool = False
     cache_dir: Path | None = None
     version: str = ""
     digest: str | None = None

@@ -21,6 +21,8 @@ __all__ = ["HelmSteps"]
 
 _WAIT_POLL_SECONDS = 2.0
 _MAX_RECOVERIES = 5
+_GRACE_SECONDS = 30.0
+_PUT_BACK_SECONDS = 60
 
 
 class HelmSteps:
@@ -61,7 +63,12 @@ class HelmSteps:
                 self.uninstall()
                 continue
             try:
-                self._rollback(recovery.revision, wait=False)
+                self._rollback(
+                    recovery.revision,
+                    wait=False,
+                    seconds=request.timeout_seconds,
+                    stop=request.timeout_seconds + _GRACE_SECONDS,
+                )
             except HelmFailure as failure:
                 if is_transient(failure.text) or failure.returncode < 0:
                     raise self._failed("rollback", failure) from failure
@@ -94,20 +101,32 @@ class HelmSteps:
                 found += release.hook_objects(self._request.namespace)
         return tuple(found)
 
-    def upgrade(self, chart: Path) -> None:
-        """Install or upgrade; put the last good revision back when it does not become ready."""
+    def upgrade(self, chart: Path, history: Sequence[Revision]) -> None:
+        """Install or upgrade; put the last good revision back when it does not become ready.
+
+        Both together take the request's time: where ``history`` has a good revision, a part
+        of it is kept for putting that back.
+        """
         request = self._request
+        started, kept = self._clock(), 0
+        if last_good(history):
+            kept = max(1, min(_PUT_BACK_SECONDS, request.timeout_seconds // 4))
+        seconds = max(1, request.timeout_seconds - kept)
         argv = self._target.upgrade_argv(
-            chart, timeout_seconds=request.timeout_seconds, history_max=request.history_max
+            chart,
+            labels=request.owner,
+            timeout_seconds=seconds,
+            history_max=request.history_max,
         )
         try:
-            self._calls.change(request, "upgrade", argv, self._on_event, values=True)
+            self._change("upgrade", argv, seconds + _GRACE_SECONDS, values=True)
         except HelmFailure as failure:
             waited = failure.timed_out or is_not_ready(failure.text)
             said = [self._trouble()] if waited else []
             killed = failure.returncode < 0 and not failure.timed_out
             if not killed and (waited or not is_transient(failure.text)):
-                said.append(self._put_back())
+                left = request.timeout_seconds - (self._clock() - started)
+                said.append(self._put_back(left, at_least=kept))
             extra = "\n".join(filter(None, said))
             raise self._failed("upgrade", failure, extra=extra) from failure
 
@@ -116,13 +135,16 @@ class HelmSteps:
         request = self._request
         argv = self._target.uninstall_argv(timeout_seconds=request.timeout_seconds)
         try:
-            self._calls.change(request, "uninstall", argv, self._on_event)
+            self._change("uninstall", argv, request.timeout_seconds + _GRACE_SECONDS)
         except HelmFailure as failure:
             if failure.returncode < 0 or self._calls.history(request):
                 raise self._failed("uninstall", failure) from failure
 
-    def _put_back(self) -> str:
-        """Roll a failed upgrade back to the last good revision; say what was done."""
+    def _put_back(self, seconds: float, *, at_least: int) -> str:
+        """Roll a failed upgrade back to the last good revision; say what was done.
+
+        ``seconds`` are left until the deploy's time is over.
+        """
         try:
             history = self._calls.history(self._request)
         except CommandError as error:
@@ -132,20 +154,31 @@ class HelmSteps:
             return ""
         self._say(f"putting revision {good.number} back")
         try:
-            self._rollback(good.number, wait=True)
+            self._rollback(
+                good.number,
+                wait=True,
+                seconds=max(at_least, int(seconds)),
+                stop=max(at_least, seconds + _GRACE_SECONDS),
+            )
         except HelmFailure:
             return f"revision {good.number}, the last good one, could not be put back"
         return f"revision {good.number}, the last good one, was put back"
 
-    def _rollback(self, revision: int, *, wait: bool) -> None:
-        request = self._request
+    def _rollback(self, revision: int, *, wait: bool, seconds: int, stop: float) -> None:
         argv = self._target.rollback_argv(
             revision,
-            timeout_seconds=request.timeout_seconds,
-            history_max=request.history_max,
+            timeout_seconds=seconds,
+            history_max=self._request.history_max,
             wait=wait,
         )
-        self._calls.change(request, "rollback", argv, self._on_event)
+        self._change("rollback", argv, stop)
+
+    def _change(
+        self, verb: str, argv: tuple[str, ...], seconds: float, *, values: bool = False
+    ) -> None:
+        self._calls.change(
+            self._request, verb, argv, self._on_event, seconds=seconds, values=values
+        )
 
     def _trouble(self) -> str:
         try:

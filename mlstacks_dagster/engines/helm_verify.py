@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,22 @@ class ReleaseObjects:
         """Return ``objects`` with no namespace for kinds that have none, each once."""
         return merged([o.within(self._client.normal(o.ref).namespace) for o in objects])
 
+    def told_apart(
+        self, intended: Iterable[KnownObject], known: Iterable[KnownObject], *, installed: bool
+    ) -> tuple[KnownObject, ...]:
+        """Return ``intended``, with a note at each definition that isn't brought by the release.
+
+        Helm makes those of a chart's ``crds`` folder at the install only, and takes what is
+        there. What is in ``known`` was looked at when it was first written down.
+        """
+        seen = {o.identity for o in known}
+        return tuple(
+            replace(o, before=installed or self._client.get(o.ref) is not None)
+            if o.of_crds_folder and o.identity not in seen
+            else o
+            for o in intended
+        )
+
     def missing(self, objects: Iterable[KnownObject]) -> tuple[ObjectRef, ...]:
         """Return those that should exist and don't."""
         return tuple(o.ref for o in objects if not o.hook and self._client.get(o.ref) is None)
@@ -134,10 +151,8 @@ class ReleaseObjects:
         return tuple(found)
 
     def leftovers(self, known: Iterable[KnownObject]) -> tuple[ObjectRef, ...]:
-        """Return what exists after an uninstall and was never to be removed by it."""
-        found = [
-            o.ref for o in self.normal(known) if o.keep and self._client.get(o.ref) is not None
-        ]
+        """Return what exists after an uninstall, came with the release and wasn't to go with it."""
+        found = [o.ref for o in self.normal(known) if o.keep and self._is_left(o)]
         found += self.claims(known)
         namespace = ObjectRef("v1", "Namespace", self._request.namespace)
         if namespace.name not in _SHARED_NAMESPACES and self._client.get(namespace) is not None:
@@ -180,6 +195,10 @@ class ReleaseObjects:
             self._client.delete(known.ref, propagation="Foreground")
             return self._client.get(known.ref) is not None
         return False
+
+    def _is_left(self, known: KnownObject) -> bool:
+        live = self._client.get(known.ref)
+        return live is not None and (not known.before or self._is_ours(live))
 
     def _is_ours(self, live: dict[str, Any]) -> bool:
         annotations = live["metadata"].get("annotations") or {}

@@ -185,16 +185,27 @@ class KubeClient:
         )
         return stored
 
-    def delete(self, ref: ObjectRef, *, propagation: Propagation = "Background") -> bool:
-        """Ask for the object's deletion; False when it was not there."""
+    def delete(
+        self, ref: ObjectRef, *, propagation: Propagation = "Background", uid: str = ""
+    ) -> bool:
+        """Ask for the object's deletion; False when it was not there.
+
+        With ``uid`` only that object goes, not a later one of the same name.
+        """
         path = self._path(ref)
         if path is None:
             return False
-        body = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
+        body: dict[str, Any] = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": propagation,
+        }
+        if uid:
+            body["preconditions"] = {"uid": uid}
         try:
             self._connection.request("DELETE", path, body=body)
         except KubeError as error:
-            if error.status == 404:
+            if error.status == 404 or (uid and error.status == 409):
                 return False
             raise
         return True
@@ -240,11 +251,6 @@ class KubeClient:
             trouble = resource_trouble(resource) if resource else (f"{ref} does not exist",)
             found |= dict.fromkeys(trouble)
         return tuple(found)
-
-    def pods_trouble(self, namespace: str, labels: str) -> tuple[str, ...]:
-        """Return why pods with these labels are not ready, a sentence a cause."""
-        pods = self.list("v1", "Pod", namespace, labels)
-        return tuple(dict.fromkeys(t for pod in pods for t in workload_trouble(pod, [pod])))
 
     def _discover(self, api_version: str) -> dict[str, ResourceKind]:
         root = "/apis" if "/" in api_version else "/api"

@@ -59,18 +59,24 @@ class KnownObject:
 
     ``keep``: Helm leaves it on uninstall because the chart says so. ``hook``: Helm made it
     outside the manifest. ``claims`` are name prefixes of the volume claims that a StatefulSet's
-    controller makes.
+    controller makes. ``before``: somebody else had made it before the release was installed.
     """
 
     ref: ObjectRef
     keep: bool = False
     hook: bool = False
     claims: tuple[str, ...] = ()
+    before: bool = False
 
     @property
     def identity(self) -> tuple[str, str, str]:
         """What names the object whatever version or group of the API it was written in."""
         return (self.ref.kind, self.ref.namespace, self.ref.name)
+
+    @property
+    def of_crds_folder(self) -> bool:
+        """True for a definition that Helm makes once and never removes."""
+        return self.keep and self.ref.kind == "CustomResourceDefinition"
 
     def within(self, namespace: str) -> KnownObject:
         """Return the same object in ``namespace``."""
@@ -129,26 +135,37 @@ def _known(document: Mapping[str, Any], namespace: str, hook: bool, keep: bool) 
 
 
 def merged(*groups: Iterable[KnownObject]) -> tuple[KnownObject, ...]:
-    """Return the objects of all groups, each once; what later groups say wins."""
+    """Return the objects of all groups, each once.
+
+    What later groups say wins; whether it was there before is what the first one says.
+    """
     found: dict[tuple[str, str, str], KnownObject] = {}
     for group in groups:
         for known in group:
             earlier = found.get(known.identity)
             claims = dict.fromkeys((*(earlier.claims if earlier else ()), *known.claims))
-            found[known.identity] = replace(known, claims=tuple(claims))
+            before = earlier.before if earlier else known.before
+            found[known.identity] = replace(known, claims=tuple(claims), before=before)
     return tuple(found.values())
 
 
 def known_to_json(objects: Iterable[KnownObject]) -> str:
     """Return ``objects`` as JSON text."""
-    return json.dumps({"version": 1, "objects": [asdict(o) for o in objects]}, indent=1)
+    return json.dumps({"version": 2, "objects": [asdict(o) for o in objects]}, indent=1)
 
 
 def known_from_json(text: str) -> tuple[KnownObject, ...]:
-    """Read what :func:`known_to_json` wrote; raises ValueError, KeyError or TypeError."""
+    """Read what :func:`known_to_json` wrote; raises ValueError, KeyError or TypeError.
+
+    Version 1 did not say what had been there before, so any kept object may have been.
+    """
     return tuple(
         KnownObject(
-            ObjectRef(**o["ref"]), bool(o["keep"]), bool(o["hook"]), tuple(map(str, o["claims"]))
+            ObjectRef(**o["ref"]),
+            bool(o["keep"]),
+            bool(o["hook"]),
+            tuple(map(str, o["claims"])),
+            bool(o.get("before", o["keep"])),
         )
         for o in json.loads(text)["objects"]
     )

@@ -15,12 +15,13 @@ from mlstacks_dagster.catalog.models import HelmRelease
 from mlstacks_dagster.engines import exposure
 from mlstacks_dagster.engines.helm import HelmEngine, HelmRequest, ReleaseInfo
 from mlstacks_dagster.engines.helm_charts import resolve_chart
+from mlstacks_dagster.engines.helm_verify import Inventory
 from mlstacks_dagster.engines.kube_client import KubeClient
 from mlstacks_dagster.engines.kube_objects import ObjectRef
 from mlstacks_dagster.engines.redaction import Redactor
-from mlstacks_dagster.errors import MlstacksError
-from mlstacks_dagster.ledger.records import Operation
-from mlstacks_dagster.lifecycle import helm_values, kube_setup, locks
+from mlstacks_dagster.errors import MlstacksError, NotOwnedError
+from mlstacks_dagster.ledger.records import Operation, PlannedItem
+from mlstacks_dagster.lifecycle import helm_values, kube_restart, kube_setup, locks
 from mlstacks_dagster.lifecycle.drain import load_balancer_host
 from mlstacks_dagster.lifecycle.kube_session import Cluster
 from mlstacks_dagster.lifecycle.models import Endpoint, ResourceRow
@@ -31,6 +32,7 @@ __all__ = ["HelmSession"]
 
 _GONE_SECONDS = 300.0
 _ADDRESS_SECONDS = 180.0
+_RESTART_SECONDS = 60.0
 
 
 class HelmSession(Session):
@@ -96,17 +98,24 @@ class HelmSession(Session):
         """Make the namespace and the Secrets, then install or upgrade the release."""
         request = self._request()
         kube = self.cluster.kube
+        self.engine.check_owner(request)
+        self.ledger.planned(operation.id, [PlannedItem(self._address, "helm", not request.begun)])
         self.phase("namespace and secrets")
         kube_setup.make_namespace(kube, self.namespace, self.marks)
         given = unseal(self.unit.secrets, self.settings)
         for secret in self.release.secrets:
             own = {k.partition(".")[2]: v for k, v in given.items() if _is_of(k, secret.name)}
-            kube_setup.make_secret(kube, self.namespace, secret, own, self.marks)
+            kube_setup.make_secret(
+                kube, self.namespace, secret, own, self.marks, is_read=request.begun
+            )
         healed = self._looks_drifted() and self.engine.differences(request, kube)
         self.phase("helm upgrade")
         with self._alone():
+            began = self.tools.clock()
             info = self.engine.deploy(request, on_event=self.on_event)
-        if healed:
+        left = self.release.timeout_seconds - (self.tools.clock() - began)
+        restarted = self._restart(kube, info, max(left, _RESTART_SECONDS))
+        if healed or restarted:
             info = replace(info, changed=True)
         self.report.milestone(
             f"{self.unit.name}: release {self.release.release} is at revision {info.revision}"
@@ -116,7 +125,8 @@ class HelmSession(Session):
     def remove_unit(self, operation: Operation, *, unclean: bool) -> tuple[ResourceRow, ...]:
         """Drain, uninstall, and remove what Helm leaves: claims, definitions, Secrets, namespace.
 
-        When the cluster is gone, so is everything that was in it.
+        When the cluster is gone, so is everything that was in it. A release that isn't ours and
+        that we never began stays, and nothing is drained for one that never was.
         """
         before = tuple(
             ResourceRow(address=r.address, type=r.type, id=r.resource_id)
@@ -128,12 +138,14 @@ class HelmSession(Session):
                 " what was in it"
             )
             return before
-        self.cluster.drain(operation)
         request = self._request()
-        self.phase("helm uninstall")
-        with self._alone():
-            done = self.engine.uninstall(request, on_event=self.on_event)
-            self._remove_leftovers(request, done.leftovers)
+        if not self._is_foreign(request):
+            if request.begun or self.engine.history(request):
+                self.cluster.drain(operation)
+            self.phase("helm uninstall")
+            with self._alone():
+                done = self.engine.uninstall(request, on_event=self.on_event)
+                self._remove_leftovers(request, done.leftovers)
         kube = self.cluster.kube
         for secret in self.release.secrets:
             kube_setup.remove_secret(kube, self.namespace, secret.name, self.marks)
@@ -146,6 +158,40 @@ class HelmSession(Session):
                 remedy="see what its finalizers wait for (kubectl describe), then run again",
             )
         return before
+
+    def _restart(self, kube: KubeClient, info: ReleaseInfo, seconds: float) -> bool:
+        """Let pods read Secrets that have changed; tell whether any had to."""
+        names = [secret.name for secret in self.release.secrets]
+        users = kube_restart.restart_users(kube, info.objects, self.namespace, names)
+        if users:
+            self.phase("restarting")
+            shown = ", ".join(map(str, users))
+            self.report.milestone(f"{self.unit.name}: a Secret has changed, restarting {shown}")
+            kube_restart.await_rollout(kube, users, seconds)
+        return bool(users)
+
+    def _is_foreign(self, request: HelmRequest) -> bool:
+        """Tell, and say, that the release isn't ours and never was."""
+        try:
+            self.engine.check_owner(request)
+        except NotOwnedError as error:
+            if request.begun:
+                raise
+            self.report.milestone(f"{error.message}; it stays")
+            return True
+        return False
+
+    @property
+    def _address(self) -> str:
+        return f"Release/{self.namespace}/{self.release.release}"
+
+    def _is_begun(self, work_dir: Path) -> bool:
+        """Tell whether the ledger or the work folder knows that we began to install it."""
+        record = self.record()
+        if record is not None and record.resource_count > 0:
+            return True
+        planned = self.ledger.planned_items(self.stack.stack_id, self.unit.name)
+        return self._address in planned or bool(Inventory(work_dir).load())
 
     def _looks_drifted(self) -> bool:
         """Tell whether the cluster may differ from what was applied before."""
@@ -192,6 +238,7 @@ class HelmSession(Session):
         context = self.cluster.context
         chart = self.release.chart
         published = None if isinstance(chart, str) else chart
+        work_dir = self.settings.work_dir(self.stack.stack_id, self.unit.name)
         return HelmRequest(
             unit=self.unit.name,
             release=self.release.release,
@@ -202,7 +249,9 @@ class HelmSession(Session):
             values=self.values,
             kubeconfig=self.cluster.kubeconfig,
             context=context,
-            work_dir=self.settings.work_dir(self.stack.stack_id, self.unit.name),
+            work_dir=work_dir,
+            owner=helm_values.record_labels(self.marks),
+            begun=self._is_begun(work_dir),
             cache_dir=self.settings.home / "cache" / "charts",
             environment=self.environment,
             redactor=Redactor(self.secret_words()),
@@ -227,15 +276,19 @@ class HelmSession(Session):
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Hold the turn of every group of definitions that the release owns, on its cluster."""
+        """Hold the turn of every group of definitions that the release owns, on its cluster.
+
+        Whatever stack a release belongs to: definitions are the whole cluster's.
+        """
+        groups = sorted(self.release.crd_groups)
+        place = f"cluster-{self.cluster.identity}.crds" if groups else ""
 
         def on_wait(other: dict[str, str]) -> None:
             self.report.milestone(f"{self.unit.name}: waiting for {other.get('unit', '?')}")
 
         who = {"unit": self.unit.name, "run": self.job.run_id, "pid": str(os.getpid())}
-        place = f"{self.stack.stack_id}.crds"
         with ExitStack() as stack:
-            for group in sorted(self.release.crd_groups):
+            for group in groups:
                 path = self.settings.locks_dir / f"{place}.{group}.lock"
                 timeout = self.settings.lock_timeout
                 stack.enter_context(locks.hold(path, who, timeout=timeout, on_wait=on_wait))

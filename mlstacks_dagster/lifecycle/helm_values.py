@@ -16,12 +16,14 @@ from mlstacks_dagster.catalog.unit_inputs import NAMESPACE
 from mlstacks_dagster.catalog.value_path import ABSENT, get_value, set_value
 from mlstacks_dagster.ledger.records import StackRecord
 from mlstacks_dagster.lifecycle.inputs import module_digest, name_prefix, tags_and_marks
+from mlstacks_dagster.sweep.marks import IDENTITY
 
 __all__ = [
     "chart_digest",
     "known_texts",
     "namespace_of",
     "outputs",
+    "record_labels",
     "release_of",
     "release_values",
     "values_hash",
@@ -79,6 +81,14 @@ def known_texts(unit: PlannedUnit, stack: StackRecord) -> dict[str, str]:
         "release": release_of(unit).release,
         "stack": stack.name,
     }
+
+
+def record_labels(marks: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels for Helm's record of a release: whose it is, for as long as it lives.
+
+    A label's value begins and ends with a letter or a number.
+    """
+    return {key: marks[key].strip("_-") for key in IDENTITY}
 
 
 def outputs(

@@ -9,6 +9,7 @@ from typing import Any
 
 from mlstacks_dagster.engines.kube_access import ClusterAccess, write_kubeconfig
 from mlstacks_dagster.engines.kube_client import KubeClient
+from mlstacks_dagster.engines.kube_errors import KubeError
 from mlstacks_dagster.ledger.records import Operation
 from mlstacks_dagster.lifecycle.cluster import access_of, cluster_unit
 from mlstacks_dagster.lifecycle.drain import drain
@@ -59,6 +60,19 @@ class Cluster:
         """A client of the cluster's API."""
         context = self.context
         return self._session.tools.kube(self.kubeconfig, context, self._session.environment)
+
+    @cached_property
+    def identity(self) -> str:
+        """What tells the cluster from others, whatever stack or kubeconfig leads to it.
+
+        Clusters that don't let us see it count as one.
+        """
+        try:
+            return self.kube.cluster_uid() or "unknown"
+        except KubeError as error:
+            if error.status != 403:
+                raise
+            return "unknown"
 
     def is_gone(self) -> bool:
         """Tell whether the cloud has no such cluster any more, or is deleting it."""

@@ -17,10 +17,18 @@ from mlstacks_dagster.engines.kube_client import KubeClient, ObjectRef
 from mlstacks_dagster.errors import NotOwnedError
 from mlstacks_dagster.sweep.marks import COMPONENT, STACK
 
-__all__ = ["make_namespace", "make_secret", "read_secret", "remove_namespace", "remove_secret"]
+__all__ = [
+    "make_namespace",
+    "make_secret",
+    "read_secret",
+    "remove_namespace",
+    "remove_secret",
+    "secret_word",
+]
 
 _LETTERS = string.ascii_letters + string.digits
 _RELEASES = "owner=helm"
+_CHANGED = "mlstacks-dagster/changed"
 
 
 def make_namespace(kube: KubeClient, name: str, marks: Mapping[str, str]) -> bool:
@@ -60,11 +68,14 @@ def make_secret(
     secret: UnitSecret,
     given: Mapping[str, str],
     marks: Mapping[str, str],
+    *,
+    is_read: bool = False,
 ) -> None:
     """Make the Secret, or complete it: what was generated once stays.
 
-    ``given`` are the user's values by key. Raises :class:`NotOwnedError` when a Secret of that
-    name belongs to somebody else.
+    ``given`` are the user's values by key. With ``is_read`` pods may know an earlier Secret of
+    that name. Data that pods may not know is marked by a new :func:`secret_word`. Raises
+    :class:`NotOwnedError` when a Secret of that name belongs to somebody else.
     """
     ref = ObjectRef("v1", "Secret", secret.name, namespace)
     found = kube.get(ref)
@@ -76,7 +87,12 @@ def make_secret(
     there = _data(found)
     values = {key: _value(how, given.get(key), there.get(key)) for key, how in secret.keys.items()}
     data = {key: _encoded(value) for key, value in values.items() if value is not None}
-    kube.apply({**_head(ref, marks), "type": "Opaque", "data": data})
+    document = {**_head(ref, marks), "type": "Opaque", "data": data}
+    new = is_read if found is None else _would_change(kube, document, found)
+    word = secrets.token_hex(8) if new else _word(found)
+    if word:
+        document["metadata"]["annotations"] = {_CHANGED: word}
+    kube.apply(document)
 
 
 def remove_secret(kube: KubeClient, namespace: str, name: str, marks: Mapping[str, str]) -> None:
@@ -90,6 +106,24 @@ def remove_secret(kube: KubeClient, namespace: str, name: str, marks: Mapping[st
 def read_secret(kube: KubeClient, namespace: str, name: str) -> dict[str, str]:
     """Return the texts in a Secret; empty when it isn't there."""
     return _data(kube.get(ObjectRef("v1", "Secret", name, namespace)))
+
+
+def secret_word(kube: KubeClient, namespace: str, name: str) -> str:
+    """Return a word of chance that is another one whenever the Secret's data has changed.
+
+    Empty while the Secret is as it was first made. It tells nothing about the data.
+    """
+    return _word(kube.get(ObjectRef("v1", "Secret", name, namespace)))
+
+
+def _would_change(kube: KubeClient, document: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+    """Tell whether applying ``document`` changes the data, other people's keys left out."""
+    return bool(kube.apply(document, dry_run=True).get("data") != found.get("data"))
+
+
+def _word(found: Mapping[str, Any] | None) -> str:
+    annotations = (found or {"metadata": {}})["metadata"].get("annotations") or {}
+    return str(annotations.get(_CHANGED, ""))
 
 
 def _value(how: SecretKey, given: str | None, there: str | None) -> str | None:

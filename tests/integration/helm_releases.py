@@ -162,6 +162,8 @@ class Release:
     namespace: str = NAMESPACE
     patience: int = 1
     environment: dict[str, str] = field(default_factory=dict)
+    owner: dict[str, str] = field(default_factory=lambda: {"mlstacks-stack": "sabc"})
+    begun: bool = False
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -184,7 +186,7 @@ class Release:
 
     def hurry(self) -> None:
         """Wait as briefly as a good deploy allows; Helm 3 looks every two seconds only."""
-        self.timeout_seconds = (2 if find_helm(self.settings).major > 3 else 6) * self.patience
+        self.timeout_seconds = (4 if find_helm(self.settings).major > 3 else 8) * self.patience
 
     def engine(self, runner: ProcessRunner | None = None) -> HelmEngine:
         """Return an engine as a fresh process would make it."""
@@ -200,6 +202,8 @@ class Release:
             kubeconfig=self.folder / "kubeconfig",
             context=self.context,
             work_dir=self.folder / "work" / self.name,
+            owner=self.owner,
+            begun=self.begun,
             values=values,
             environment=self.environment,
             redactor=Redactor(["a-very-secret-word"]),

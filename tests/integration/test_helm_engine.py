@@ -18,6 +18,7 @@ import pytest
 from mlstacks_dagster.engines.helm_argv import HelmTarget
 from mlstacks_dagster.engines.helm_tools import find_helm
 from mlstacks_dagster.engines.kube_client import ObjectRef
+from mlstacks_dagster.engines.kube_objects import documents
 from mlstacks_dagster.engines.process import ProcessRunner
 from mlstacks_dagster.errors import CommandError, InputError, TransientCommandError
 from mlstacks_dagster.sandbox.kube import Fault, KubeEmulator
@@ -71,6 +72,31 @@ def test_definitions_that_helm_never_removes_are_listed(release: Release) -> Non
     kinds = ("CustomResourceDefinition",)
     assert release.engine().delete_leftovers(release.request(), kinds=kinds) == (crd,)
     assert release.objects() == []
+
+
+def test_definitions_that_were_there_before_stay(release: Release) -> None:
+    """Whatever becomes of the first install: what is written down first counts."""
+    write_chart(release.folder / "with-crds", crds=True)
+    release.chart = release.folder / "with-crds"
+    theirs = next(documents((release.chart / "crds" / "things.yaml").read_text()))
+    release.client.apply(theirs)
+    (release.chart / "crds" / "more.yaml").write_text(
+        (release.chart / "crds" / "things.yaml")
+        .read_text()
+        .replace("thing", "other")
+        .replace("Thing", "Other")
+    )
+    release.hurry()
+    with pytest.raises(CommandError):
+        release.deploy(image="example.org/web:never-ready")
+    release.deploy()
+    left = [ref.name for ref in release.uninstall().leftovers]
+    assert left == ["others.example.org", NAMESPACE]
+    kinds = ("CustomResourceDefinition",)
+    assert len(release.engine().delete_leftovers(release.request(), kinds=kinds)) == 1
+    assert release.objects() == [
+        "customresourcedefinitions.apiextensions.k8s.io/things.example.org"
+    ]
 
 
 def test_a_value_that_the_chart_refuses_is_an_error_with_its_words(release: Release) -> None:
@@ -168,7 +194,9 @@ def test_another_helm_at_work_is_awaited(release: Release, monkeypatch: pytest.M
         request.kubeconfig,
         request.context,
     )
-    argv = target.upgrade_argv(release.chart, timeout_seconds=4, history_max=5)
+    argv = target.upgrade_argv(
+        release.chart, labels=release.owner, timeout_seconds=4, history_max=5
+    )
     theirs = psutil.Popen(
         [*argv, f"--set=image={NEVER}", "--values=/dev/null"],
         stdin=-3,
@@ -187,8 +215,8 @@ def test_another_helm_at_work_is_awaited(release: Release, monkeypatch: pytest.M
 def test_a_published_chart_with_another_checksum_is_refused(release: Release) -> None:
     request = replace(release.request(), chart="https://charts.invalid/demo", version="1.2.3")
     with pytest.raises(CommandError):
-        release.engine(ProcessRunner()).render(request)
+        release.engine(ProcessRunner()).deploy(request)
     archive = release.folder / "demo-1.2.3.tgz"
     archive.write_bytes(b"not a chart")
     with pytest.raises(InputError, match="checksum"):
-        release.engine().render(replace(request, chart=archive, digest="sha256:" + "0" * 64))
+        release.engine().deploy(replace(request, chart=archive, digest="sha256:" + "0" * 64))

@@ -185,7 +185,9 @@ def _kill_the_worker(release: Release, verb: str, wait: float) -> bool:
         "helm": str(release.helm),
         "verb": verb,
         "values": values,
-        "texts": {n: getattr(request, n) for n in ("unit", "release", "namespace", "context")},
+        "texts": {
+            n: getattr(request, n) for n in ("unit", "release", "namespace", "context", "owner")
+        },
         "paths": {n: str(getattr(request, n)) for n in ("chart", "kubeconfig", "work_dir")},
     }
     worker = subprocess.Popen([sys.executable, "-c", _WORKER, json.dumps(given)])

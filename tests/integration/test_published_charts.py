@@ -86,6 +86,7 @@ class Place:
             kubeconfig=self.folder / "kubeconfig",
             context=self.context,
             work_dir=self.folder / "work" / unit.name,
+            owner={"mlstacks-stack": "sabc"},
             values=values,
             environment={"PATH": os.environ["PATH"], "HOME": str(self.folder)},
             timeout_seconds=90,

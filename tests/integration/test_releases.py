@@ -9,6 +9,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,6 +59,13 @@ class Place:
             cluster={"kubeconfig": "../kubeconfig"},
             **more,
         )
+
+    def helm(self, *args: str) -> None:
+        """Run Helm as somebody else would."""
+        config = f"--kubeconfig={self.folder / 'kubeconfig'}"
+        env = {"PATH": os.environ["PATH"], "HOME": str(self.home)}
+        argv = [self.cli.env["MLSTACKS_HELM"], *args, config]
+        subprocess.run(argv, check=True, env=env, capture_output=True)
 
     def left(self) -> set[tuple[str, str | None, str]]:
         """What is in the cluster beside what it came with; events don't count."""
@@ -201,6 +209,24 @@ def test_an_image_that_never_comes_up_fails_with_the_pods_reason(
 
 
 @pytest.mark.slow
+def test_a_changed_password_reaches_the_pods(place: Place, tmp_path: Path) -> None:
+    place.cli.env["MLSTACKS_CATALOG_PATH"] = str(write_flavor(tmp_path / "flavors"))
+    web = ("experiment_tracker", "web")
+    config = {"experiment_tracker": {"password": "correct-horse"}}
+    deploy(place, place.stack(web, config=config))
+    (first,) = place.client.list("v1", "Pod", "web")
+    config["experiment_tracker"]["password"] = "battery-staple"
+    assert deploy(place, place.stack(web, config=config)) == {"web_tracker": "applied"}
+    (second,) = place.client.list("v1", "Pod", "web")
+    assert first["metadata"]["uid"] != second["metadata"]["uid"]
+    again = deploy(place, place.stack(web, config=config), "--replan")
+    assert again == {"web_tracker": "unchanged"}, "Helm and drift leave the annotation"
+    assert place.client.list("v1", "Pod", "web")[0]["metadata"]["uid"] == second["metadata"]["uid"]
+    place.cli.run("destroy", "local", "-y")
+    assert place.left() == set()
+
+
+@pytest.mark.slow
 def test_what_somebody_changed_in_the_cluster_is_drift_and_healed(place: Place) -> None:
     file = place.stack(("orchestrator", "kubernetes"))
     deploy(place, file)
@@ -235,3 +261,39 @@ def test_runs_killed_at_any_moment_lose_nothing(place: Place) -> None:
         place.cli.run(*verbs[verb], timeout=200)
         if verb == "destroy":
             assert place.left() == set(), f"seed {seed}"
+
+
+@pytest.mark.slow
+def test_a_release_that_is_not_ours_outlives_our_stack(place: Place, tmp_path: Path) -> None:
+    flavors = write_flavor(tmp_path / "flavors")
+    place.cli.env["MLSTACKS_CATALOG_PATH"] = str(flavors)
+    file = place.stack(("experiment_tracker", "web"))
+    theirs = ["install", "web", str(flavors / "web_tracker"), "-n", "web", "--create-namespace"]
+    place.helm(*theirs)
+    before = place.left()
+    refused = place.cli.run("deploy", "-f", str(file), code=3)
+    assert "web_tracker: the release web in the namespace web exists" in (
+        f"{refused.stdout}{refused.stderr}"
+    )
+    assert place.left() == before, "neither Secrets nor a namespace were made"
+    gone = place.cli.run("destroy", "local", "-y", "--json")
+    assert results(gone.stdout) == {"web_tracker": "destroyed"}
+    assert files_with(place.home / "dagster", "it stays"), "the run's log says so"
+    assert place.left() == before
+
+
+@pytest.mark.slow
+def test_two_stacks_do_not_share_a_release(place: Place, tmp_path: Path) -> None:
+    place.cli.env["MLSTACKS_CATALOG_PATH"] = str(write_flavor(tmp_path / "flavors"))
+    web = (("experiment_tracker", "web"),)
+    deploy(place, place.stack(*web))
+    before = place.left()
+    cluster = {"kubeconfig": "../kubeconfig"}
+    other = write_stack(place.folder / "o", "other", web, provider="k3d", cluster=cluster)
+    refused = place.cli.run("deploy", "-f", str(other), code=3)
+    assert "belongs to another: mlstacks-" in f"{refused.stdout}{refused.stderr}"
+    place.cli.run("destroy", "other", "-y")
+    assert place.left() == before
+    assert deploy(place, place.stack(*web), "--replan") == {"web_tracker": "unchanged"}
+    place.cli.run("destroy", "local", "-y")
+    assert place.left() == set()

@@ -11,15 +11,17 @@ def target(major: int = 4) -> HelmTarget:
     return HelmTarget("/bin/helm", major, "web", "demo", Path("/k/config"), "ours")
 
 
+LABELS = {"mlstacks-stack": "sabc", "mlstacks-component": "web"}
 CLUSTER = ("--namespace=demo", "--kubeconfig=/k/config", "--kube-context=ours")
 
 
 def test_an_upgrade_installs_resets_the_values_and_reads_them_from_standard_input():
-    argv = target().upgrade_argv(Path("/c"), timeout_seconds=60, history_max=5)
+    argv = target().upgrade_argv(Path("/c"), labels=LABELS, timeout_seconds=60, history_max=5)
     assert argv[:4] == ("/bin/helm", "upgrade", "web", "/c")
     for flag in (
         "--install",
         "--reset-values",
+        "--labels=mlstacks-component=web,mlstacks-stack=sabc",
         "--values=-",
         "--wait",
         "--wait-for-jobs",
@@ -36,7 +38,7 @@ def test_an_upgrade_installs_resets_the_values_and_reads_them_from_standard_inpu
 def test_every_call_to_a_cluster_names_kubeconfig_context_and_namespace(major):
     helm = target(major)
     for argv in (
-        helm.upgrade_argv(Path("/c"), timeout_seconds=1, history_max=1),
+        helm.upgrade_argv(Path("/c"), labels=LABELS, timeout_seconds=1, history_max=1),
         helm.rollback_argv(3, timeout_seconds=1, history_max=1),
         helm.uninstall_argv(timeout_seconds=1),
         helm.history_argv(),
@@ -47,7 +49,7 @@ def test_every_call_to_a_cluster_names_kubeconfig_context_and_namespace(major):
 
 def test_helm_3_gets_no_flag_that_it_does_not_know():
     for argv in (
-        target(3).upgrade_argv(Path("/c"), timeout_seconds=1, history_max=1),
+        target(3).upgrade_argv(Path("/c"), labels=LABELS, timeout_seconds=1, history_max=1),
         target(3).rollback_argv(3, timeout_seconds=1, history_max=1),
     ):
         assert not {"--server-side=true", "--force-conflicts"} & set(argv)

@@ -72,6 +72,16 @@ def test_claims_of_all_revisions_are_remembered():
     assert found.claims == ("a-db-", "b-db-")
 
 
+def test_what_was_there_first_is_remembered_as_it_was_first_seen():
+    ref = ObjectRef("apiextensions.k8s.io/v1", "CustomResourceDefinition", "things.example.org")
+    ours, theirs = KnownObject(ref, keep=True), KnownObject(ref, keep=True, before=True)
+    assert merged([ours], [theirs]) == (ours,)
+    assert merged([theirs], [ours]) == (theirs,)
+    assert known_from_json(known_to_json([ours, theirs])) == (ours, theirs)
+    old = known_to_json([ours]).replace('"before"', '"unknown"')
+    assert known_from_json(old) == (theirs,), "an older version's note does not tell"
+
+
 def test_objects_are_shown_as_people_write_them():
     assert str(ObjectRef("apps/v1", "Deployment", "web", "demo")) == "Deployment demo/web"
     assert str(ObjectRef("v1", "Namespace", "demo")) == "Namespace demo"

@@ -1,4 +1,4 @@
-"""What the lifecycle does in a cluster beside Helm: namespaces, Secrets, draining, exposure."""
+"""What the lifecycle does in a cluster beside Helm: namespaces, Secrets, addresses, exposure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from mlstacks_dagster.catalog.models import SecretKey, UnitSecret
 from mlstacks_dagster.engines.exposure import Reachable, judge, reachable
 from mlstacks_dagster.engines.kube_client import KubeClient
 from mlstacks_dagster.engines.kube_objects import ObjectRef
-from mlstacks_dagster.errors import MlstacksError, NotOwnedError
+from mlstacks_dagster.errors import NotOwnedError
 from mlstacks_dagster.lifecycle import kube_setup
-from mlstacks_dagster.lifecycle.drain import drain, holders, load_balancer_host
+from mlstacks_dagster.lifecycle.drain import load_balancer_host
 from mlstacks_dagster.sandbox.kube import KubeEmulator
 
 MARKS = {"mlstacks-stack": "sabc", "mlstacks-component": "web", "mlstacks-install": "me"}
@@ -105,40 +105,6 @@ def test_somebody_elses_secret_is_not_touched(kube: KubeClient) -> None:
     with pytest.raises(NotOwnedError, match="default/auth"):
         kube_setup.make_secret(kube, "default", WORDS, {}, MARKS)
     assert kube_setup.read_secret(kube, "default", "auth") == before
-
-
-def test_draining_removes_what_holds_load_balancers_and_nothing_else(kube: KubeClient) -> None:
-    kube.apply(service("public"))
-    kube.apply(service("inside", "ClusterIP"))
-    assert [ref.name for ref in holders(kube, ["load_balancers"])] == ["public"]
-    assert holders(kube, ["volumes"]) == ()
-    said: list[str] = []
-    gone = drain(kube, ["load_balancers"], timeout_seconds=10, say=said.append)
-    assert [ref.name for ref in gone] == ["public"]
-    assert said == ["draining Service default/public"]
-    assert kube.get(ObjectRef("v1", "Service", "inside", "default")) is not None
-    assert drain(kube, ["load_balancers"], timeout_seconds=10, say=said.append) == ()
-
-
-def test_what_does_not_let_go_is_named_and_the_teardown_stops(kube: KubeClient) -> None:
-    kube.apply(service("stuck", finalizers=["example.org/never"]))
-    with pytest.raises(MlstacksError, match=r"still holds Service default/stuck"):
-        drain(kube, ["load_balancers"], timeout_seconds=0.5, say=lambda _text: None)
-    assert kube.get(ObjectRef("v1", "Service", "stuck", "default")) is not None
-
-
-def test_volumes_go_with_their_claims_and_the_pods_that_hold_them(kube: KubeClient) -> None:
-    claim = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "data", "namespace": "default"},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-    }
-    kube.apply(claim)
-    assert any(ref.kind == "PersistentVolumeClaim" for ref in holders(kube, ["volumes"]))
-    drain(kube, ["volumes"], timeout_seconds=10, say=lambda _text: None)
-    assert holders(kube, ["volumes"]) == ()
-    assert kube.list("v1", "PersistentVolume") == []
 
 
 def test_the_address_of_a_load_balancer_is_awaited(kube: KubeClient) -> None:
