@@ -16,9 +16,7 @@ from mlstacks_dagster.spec.suggest import did_you_mean
 __all__ = ["MAX_NAME", "NAME_RULE", "Fields", "Findings", "describe", "is_name"]
 
 MAX_NAME = 100  # names become parts of file names, of which most systems take 255 bytes
-NAME_RULE = (
-    f"begin with a letter or digit, then letters, digits, _ and -; at most {MAX_NAME} characters"
-)
+NAME_RULE = f"have at most {MAX_NAME} characters: a letter or digit, then letters, digits, _ and -"
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{MAX_NAME - 1}}}")
 
 

@@ -106,9 +106,7 @@ def read_tags(fields: Fields, key: str, provider: str) -> dict[str, str]:
         fields.error(f"{len(tags)} tags in {key}", key, remedy=rule)
     if provider == "aws":
         for name, other in same_but_for_case(tags):
-            message = (
-                f"tag {name[:140]!r} differs from {other[:140]!r} in upper and lower case only"
-            )
+            message = f"tag {name[:140]!r} differs from {other[:140]!r} in case only"
             fields.error(message, key, name, remedy=_ONE_CASE)
     return tags
 

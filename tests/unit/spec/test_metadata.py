@@ -160,7 +160,7 @@ def test_a_tag_beside_our_name_tag_that_iam_takes_for_it_is_refused(
 ) -> None:
     folder.write("stack.yaml", stack(default_tags={"a": "1", key: "x"}))
     problem = folder.problem()
-    assert problem.message == f"tag '{key}' differs from 'Name' in upper and lower case only"
+    assert problem.message == f"tag '{key}' differs from 'Name' in case only"
     assert problem.line == 7
 
 
@@ -171,9 +171,7 @@ def test_a_name_tag_written_as_ours_is_kept(folder: Folder) -> None:
 
 def test_tags_that_iam_takes_for_one_are_refused(folder: Folder) -> None:
     folder.write("stack.yaml", stack(default_tags={"Team": "x", "team": "y"}))
-    assert folder.problem().message == (
-        "tag 'team' differs from 'Team' in upper and lower case only"
-    )
+    assert folder.problem().message == ("tag 'team' differs from 'Team' in case only")
     folder.write("stack.yaml", stack(provider="k3d", default_tags={"Team": "x", "team": "y"}))
     folder.load()
 
