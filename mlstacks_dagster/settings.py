@@ -30,7 +30,7 @@ from pathlib import Path
 
 from mlstacks_dagster.errors import SettingError
 
-__all__ = ["Settings", "data_root", "process_environment"]
+__all__ = ["Settings", "current_folder", "data_root", "process_environment"]
 
 _DEFAULT_LOCK_TIMEOUT_SECONDS = 3600.0
 _DEFAULT_IDLE_SECONDS = 43_200.0
@@ -39,6 +39,14 @@ _DEFAULT_IDLE_SECONDS = 43_200.0
 def process_environment() -> dict[str, str]:
     """Return a copy of the environment, for those that pass parts of it to children."""
     return dict(os.environ)
+
+
+def current_folder() -> Path | None:
+    """Return the current folder, None when it has been removed."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
 
 
 def data_root() -> Path:
@@ -78,12 +86,12 @@ class Settings:
 
         env = os.environ if environ is None else environ
         home = Path(env.get("MLSTACKS_HOME") or click.get_app_dir("mlstacks-dagster"))
-        home = home.expanduser().absolute()
+        home = _absolute(home)
         return cls(
             home=home,
             stacks_dir=_stacks_dir(env),
             catalog_path=tuple(
-                Path(p).expanduser().absolute()
+                _absolute(Path(p))
                 for p in env.get("MLSTACKS_CATALOG_PATH", "").split(os.pathsep)
                 if p
             ),
@@ -150,14 +158,24 @@ class Settings:
 def _stacks_dir(env: Mapping[str, str]) -> Path:
     named = env.get("MLSTACKS_STACKS_DIR")
     if named:
-        return Path(named).expanduser().absolute()
-    local = Path("stacks").absolute()
-    return local if local.is_dir() else data_root() / "examples"
+        return _absolute(Path(named))
+    here = current_folder()
+    local = None if here is None else here / "stacks"
+    return local if local is not None and local.is_dir() else data_root() / "examples"
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return path.expanduser().absolute()
+    except OSError:
+        raise SettingError(
+            f"{path}: the current folder has been removed", remedy="go to a folder that exists"
+        ) from None
 
 
 def _path(env: Mapping[str, str], name: str) -> Path | None:
     value = env.get(name)
-    return Path(value).expanduser().absolute() if value else None
+    return _absolute(Path(value)) if value else None
 
 
 def _list(env: Mapping[str, str], name: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mlstacks_dagster.catalog.assignment import Assignment, broken_validations
 from mlstacks_dagster.catalog.discovery import Catalog
 from mlstacks_dagster.catalog.models import ConfigKey, UnitDefinition
 from mlstacks_dagster.catalog.selection import Selection
@@ -16,11 +17,11 @@ from mlstacks_dagster.catalog.unit_inputs import UnitInput, unit_input
 from mlstacks_dagster.catalog.variables import module_variables
 from mlstacks_dagster.errors import Problem
 from mlstacks_dagster.spec.matrix import COMMON_CONFIG_KEYS
-from mlstacks_dagster.spec.models import Component, Stack
+from mlstacks_dagster.spec.models import Stack
 from mlstacks_dagster.spec.rules import RULES, split_password
 from mlstacks_dagster.spec.suggest import nearest
 
-__all__ = ["Assignment", "assign_config", "common_keys", "zenml_version"]
+__all__ = ["assign_config", "common_keys", "zenml_version"]
 
 _PROJECT = "project_id"
 _ZENML_VERSION = "zenml-version"
@@ -28,22 +29,11 @@ _NOT_SPLIT = "must be a URL with a user and a password, in which @ is written %4
 
 
 @dataclass(frozen=True)
-class Assignment:
-    """A value of a unit's input variable and the component and key that it comes from."""
+class _Refusal:
+    """What is wrong with a value; ``ruled`` when it is said in the words of a rule."""
 
-    value: Any
-    component: Component
-    key: str
-
-    @property
-    def where(self) -> str:
-        """File and line of the value."""
-        source = self.component.source
-        return f"{source.file}:{source.line('metadata', 'config', self.key)}"
-
-    def problem(self, message: str, remedy: str = "") -> Problem:
-        """Return a problem located at the value."""
-        return self.component.source.problem(message, "metadata", "config", self.key, remedy=remedy)
+    problem: Problem
+    ruled: bool = False
 
 
 def common_keys(provider: str) -> tuple[str, ...]:
@@ -80,8 +70,11 @@ def assign_config(
         for key, value in component.config.items():
             given = Assignment(value, component, key)
             if key not in common:
-                for unit in _targets(given, own, catalog, selection, problems):
-                    _assign(unit, given, assigned[unit.name], problems)
+                targets = _targets(given, own, catalog, selection, problems)
+                refusals = [_assign(unit, given, assigned[unit.name]) for unit in targets]
+                _report(refusals, problems)
+    if not problems:
+        problems += broken_validations(selection, assigned)
     values = {name: {v: a.value for v, a in found.items()} for name, found in assigned.items()}
     _add_project(stack, selection, values)
     return values
@@ -126,27 +119,25 @@ def _unknown(given: Assignment, units: Sequence[UnitDefinition], catalog: Catalo
 
 
 def _assign(
-    unit: UnitDefinition,
-    given: Assignment,
-    assigned: dict[str, Assignment],
-    problems: list[Problem],
-) -> None:
+    unit: UnitDefinition, given: Assignment, assigned: dict[str, Assignment]
+) -> _Refusal | None:
     setting = unit.config[given.key]
     parts = _parts(given, setting)
     if not parts:
-        problems.append(given.problem(f"{given.key}: {_NOT_SPLIT}", setting.description))
+        return _Refusal(given.problem(f"{given.key}: {_NOT_SPLIT}", setting.description))
     for name, part in parts:
         taken = unit_input(unit, name)
         if taken is None:
-            return  # discovery has refused such a unit
+            return None  # discovery has refused such a unit
         hidden = taken.sensitive or setting.password is not None
         before = assigned.setdefault(name, part)
-        why = _refusal(part.value, taken, setting, hidden=hidden)
-        if before.value != part.value:
-            problems.append(_conflict(unit.name, part, before, show=not hidden))
-        elif why:
-            problems.append(given.problem(f"{given.key}: {why}", setting.description))
-            return
+        if before is not part and before.value != part.value:
+            return _Refusal(_conflict(unit.name, part, before, show=not hidden))
+        refusal = _refusal(part.value, taken, setting, hidden=hidden)
+        if refusal is not None:
+            why, ruled = refusal
+            return _Refusal(given.problem(f"{given.key}: {why}", setting.description), ruled)
+    return None
 
 
 def _parts(given: Assignment, setting: ConfigKey) -> tuple[tuple[str, Assignment], ...]:
@@ -163,14 +154,30 @@ def _parts(given: Assignment, setting: ConfigKey) -> tuple[tuple[str, Assignment
     )
 
 
-def _refusal(value: object, taken: UnitInput, setting: ConfigKey, *, hidden: bool) -> str | None:
+def _refusal(
+    value: object, taken: UnitInput, setting: ConfigKey, *, hidden: bool
+) -> tuple[str, bool] | None:
+    """Return why a value can't be, and whether it is a rule that says so.
+
+    A rule's words win over those of a chart's schema, which shows its pattern.
+    """
     if value is None:
-        return "has no value"
+        return "has no value", False
     why = taken.why_not(value)
+    rule = setting.rule if taken.name == setting.variable else None
+    if rule is not None and (why is None or taken.schema is not None):
+        words = RULES[rule].check(value)
+        if words is not None:
+            return words, True
     if why is None:
-        rule = setting.rule if taken.name == setting.variable else None
-        return RULES[rule].check(value) if rule is not None else None
-    return f"must be of type {taken.type}" if hidden and not taken.discreet else why
+        return None
+    return f"must be of type {taken.type}" if hidden and not taken.discreet else why, False
+
+
+def _report(refusals: Sequence[_Refusal | None], problems: list[Problem]) -> None:
+    """Add one problem for a value that several units take: the first that is in a rule's words."""
+    found = sorted((r for r in refusals if r is not None), key=lambda r: not r.ruled)
+    problems.extend(refusal.problem for refusal in found[:1])
 
 
 def _conflict(who: str, given: Assignment, before: Assignment, *, show: bool) -> Problem:

@@ -168,10 +168,18 @@ def _heredoc(tree: Expression) -> str:
     return textwrap.dedent(text) if mark.startswith("<<-") else text
 
 
+def _negative(tree: Expression) -> Any:
+    (inner,) = map(term, parts(tree))
+    if str(tree.children[0]) != "-" or inner.data not in ("int_lit", "float_lit"):
+        raise _no_literal(tree)
+    return -literal(inner)
+
+
 _LITERALS: dict[str, Callable[[Expression], Any]] = {
     "int_lit": lambda tree: int(word(tree)),
     "float_lit": lambda tree: float(str(tree.children[0])),
     "literal_value": lambda tree: _CONSTANTS[word(tree)],
+    "unary_op": _negative,
     "string": _string,
     "heredoc_template": _heredoc,
     "heredoc_template_trim": _heredoc,

@@ -9,11 +9,16 @@ from mlstacks_dagster.catalog.discovery import Catalog
 from mlstacks_dagster.catalog.models import ConfigKey, UnitDefinition
 from mlstacks_dagster.catalog.typecheck import TypeNode
 from mlstacks_dagster.catalog.unit_inputs import UnitInput, unit_input
+from mlstacks_dagster.spec.fields import MAX_NAME
 
 __all__ = ["stack_schema", "unit_schema", "unit_settings"]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_NAME = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$"}
+_NAME = {
+    "type": "string",
+    "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$",
+    "maxLength": MAX_NAME,
+}
 _TEXT = {"type": ["string", "null"]}
 _TEXT_MAP = {"type": ["object", "null"], "additionalProperties": {"type": "string"}}
 _NUMBER_TEXT = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlstacks_dagster.catalog.hcl import HclError, object_items, parts, term, word
 from mlstacks_dagster.spec.suggest import did_you_mean
@@ -18,7 +18,7 @@ from mlstacks_dagster.spec.suggest import did_you_mean
 if TYPE_CHECKING:
     from mlstacks_dagster.catalog.hcl import Expression
 
-__all__ = ["TypeNode", "check_type", "read_type"]
+__all__ = ["TypeNode", "check_type", "converted", "read_type"]
 
 _PRIMITIVES = frozenset({"string", "number", "bool", "any"})
 _COLLECTIONS = frozenset({"list", "set", "map"})
@@ -58,6 +58,21 @@ def check_type(value: object, kind: TypeNode) -> str | None:
     if value is None:
         return "has no value"
     return _CHECKS[kind.kind](value, kind)
+
+
+def converted(value: Any, kind: TypeNode) -> Any:
+    """Return ``value``, which :func:`check_type` takes, as Terraform has it in the variable."""
+    if kind.kind == "string" and isinstance(value, int):
+        return str(value)
+    if kind.kind == "number" and isinstance(value, str):
+        return float(value)
+    if kind.kind == "bool" and isinstance(value, str):
+        return value in ("true", "1")
+    if kind.kind in ("list", "set") and isinstance(value, list):
+        return [converted(item, kind.items[0]) for item in value]
+    if kind.kind == "map" and isinstance(value, dict):
+        return {key: converted(item, kind.items[0]) for key, item in value.items()}
+    return value
 
 
 def read_type(expression: Expression) -> TypeNode:

@@ -17,16 +17,32 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from mlstacks_dagster.catalog.conditions import Node, read_condition
 from mlstacks_dagster.catalog.hcl import Block, HclError, literal, read_blocks
 from mlstacks_dagster.catalog.module_cache import keep, kept
 from mlstacks_dagster.catalog.typecheck import TypeNode, read_type
 from mlstacks_dagster.errors import CatalogError, Problem
 from mlstacks_dagster.settings import Settings
 
-__all__ = ["ModuleOutput", "Variable", "module_outputs", "module_providers", "module_variables"]
+__all__ = [
+    "ModuleOutput",
+    "Validation",
+    "Variable",
+    "module_outputs",
+    "module_providers",
+    "module_variables",
+]
 
-_FORMAT = 1  # add one whenever this program would read something else in the same files
+_FORMAT = 2  # add one whenever this program would read something else in the same files
 _ANY = TypeNode("any")
+
+
+@dataclass(frozen=True)
+class Validation:
+    """A rule of a variable. ``condition`` is None when only Terraform can evaluate it."""
+
+    message: str
+    condition: Node | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +59,7 @@ class Variable:
     sensitive: bool = False
     nullable: bool = True
     description: str = ""
+    validations: tuple[Validation, ...] = ()
     file: Path | None = None
     line: int = 1
 
@@ -179,9 +196,19 @@ def _variable(name: str, block: Block, path: Path) -> Variable:
         sensitive=_flag(block, "sensitive", False),
         nullable=_flag(block, "nullable", True),
         description=_description(block),
+        validations=tuple(_validation(b) for b in block.blocks if b.type == "validation"),
         file=path,
         line=block.line,
     )
+
+
+def _validation(block: Block) -> Validation:
+    message = _literal_or_none(block, "error_message")
+    text = message if isinstance(message, str) else ""
+    try:
+        return Validation(text, read_condition(block.attributes["condition"]))
+    except (HclError, KeyError):
+        return Validation(text)
 
 
 def _literal_or_none(block: Block, name: str) -> Any:

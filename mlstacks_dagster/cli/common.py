@@ -9,9 +9,17 @@ from typing import Any, TypeVar
 
 import click
 
-from mlstacks_dagster.errors import InputError
+from mlstacks_dagster.errors import InputError, Problem
 
-__all__ = ["file_option", "json_option", "only_option", "print_json", "print_table", "select_units"]
+__all__ = [
+    "file_option",
+    "json_option",
+    "only_option",
+    "print_errors",
+    "print_json",
+    "print_table",
+    "select_units",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,13 +48,34 @@ def only_option(function: F) -> F:
         "only",
         multiple=True,
         metavar="COMPONENT",
-        help="Only this component (its name or type) or unit. May be repeated.",
+        help="Only this component (its name or type) or unit; unit:, name: or type: before it"
+        " says which. May be repeated.",
     )(function)
 
 
 def print_json(value: Any) -> None:
     """Print ``value`` as JSON."""
     click.echo(json.dumps(value, indent=2, sort_keys=True, default=str))
+
+
+def print_errors(error: Exception) -> None:
+    """Print an error as JSON: ``errors``, each with ``file``, ``line``, ``message``, ``remedy``."""
+    problems = getattr(error, "problems", None) or (
+        Problem(getattr(error, "message", str(error)), remedy=getattr(error, "remedy", "")),
+    )
+    print_json(
+        {
+            "errors": [
+                {
+                    "file": str(p.file) if p.file else None,
+                    "line": p.line,
+                    "message": p.message,
+                    "remedy": p.remedy,
+                }
+                for p in problems
+            ]
+        }
+    )
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -60,24 +89,39 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 def select_units(plan: Any, only: Sequence[str]) -> tuple[str, ...] | None:
     """Return the names of the units that ``only`` means, None for all.
 
-    A word may be a unit's name, a component's name, or a component's type.
-    Raises :class:`InputError` for a word that means nothing in this stack.
+    A word may be a unit's name, a component's name, or a component's type; ``unit:``, ``name:``
+    or ``type:`` before it says which. Raises :class:`InputError` for a word that means nothing
+    in this stack, or different units in different ways.
     """
     if not only:
         return None
     chosen: list[str] = []
     for word in only:
-        found = [
-            unit.name
-            for unit in plan.units
-            if word in (unit.name, unit.component_name)
-            or (unit.definition.component and unit.definition.component.type == word)
-        ]
-        if not found:
+        meanings = _meanings(plan, word)
+        if not meanings:
             known = sorted({u.name for u in plan.units})
             raise InputError(
                 f"stack {plan.stack} has no component or unit {word!r}",
                 remedy=f"one of: {', '.join(known)}",
             )
-        chosen.extend(found)
+        if len(set(meanings.values())) > 1:
+            ways = "; ".join(f"as a {way}: {', '.join(u)}" for way, u in meanings.items())
+            raise InputError(
+                f"{word!r} means different units of stack {plan.stack} ({ways})",
+                remedy=f"write {' or '.join(f'{way}:{word}' for way in meanings)}",
+            )
+        chosen.extend(next(iter(meanings.values())))
     return tuple(dict.fromkeys(chosen))
+
+
+def _meanings(plan: Any, word: str) -> dict[str, tuple[str, ...]]:
+    """Return the units that ``word`` means, by the way in which it does."""
+    way, colon, name = word.rpartition(":")
+    found: dict[str, list[str]] = {"unit": [], "name": [], "type": []}
+    for unit in plan.units:
+        kind = unit.definition.component
+        known = {"unit": unit.name, "name": unit.component_name, "type": kind and kind.type}
+        for each, value in known.items():
+            if value == name and (way == each or not colon):
+                found[each].append(unit.name)
+    return {each: tuple(units) for each, units in found.items() if units}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,7 @@ def deploy_file(
     from mlstacks_dagster.cli.running import prepare_target, run_and_report
     from mlstacks_dagster.defs.launch import LaunchRequest
     from mlstacks_dagster.ledger.store import Ledger
+    from mlstacks_dagster.lifecycle.due import refuse_ended
     from mlstacks_dagster.lifecycle.snapshot import stack_entry
     from mlstacks_dagster.settings import Settings
 
@@ -58,6 +60,7 @@ def deploy_file(
         _check_target(stack_entry(plan, ledger, settings), emulated)
         prepare_target(settings, sandbox)
         entry = stack_entry(plan, ledger, settings)
+        refuse_ended(plan, ledger.live_stack(plan.stack), time.time())
     units = select_units(entry.plan, only)
     if units is None and entry.plan is not None:
         units = tuple(u.name for u in entry.plan.units if u.name not in entry.retired)

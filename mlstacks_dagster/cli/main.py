@@ -9,18 +9,19 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import click
 
-from mlstacks_dagster.errors import MlstacksError
+from mlstacks_dagster.cli.common import print_errors
+from mlstacks_dagster.errors import MlstacksError, RefusedError
 
 __all__ = ["cli", "main"]
 
 # verb: the help line that the overview shows without importing the verb
 VERBS = {
     "validate": "Check a stack file and everything it names.",
-    "plan": "Show the units of a stack, their order, and what a deploy would touch.",
+    "plan": "Show the units of a stack, their order, and which of them a deploy would change.",
     "deploy": "Deploy a stack, or some of its components.",
     "destroy": "Destroy a stack, or some of its components.",
     "status": "Show what is deployed.",
@@ -61,6 +62,8 @@ def cli() -> None:
 def main(argv: Sequence[str] | None = None, launcher: Callable[..., Any] | None = None) -> None:
     """Run the command; an error of ours becomes a message and an exit code.
 
+    The message goes to stderr; with ``--json`` the error is on stdout as JSON, too.
+
     ``argv`` is what the process was called with; ``launcher`` takes the place of
     :func:`mlstacks_dagster.defs.launch.launch`.
     """
@@ -69,11 +72,19 @@ def main(argv: Sequence[str] | None = None, launcher: Callable[..., Any] | None 
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.Abort:
-        click.echo("aborted", err=True)
-        sys.exit(1)
+        _fail(argv, RefusedError("aborted"), lambda: click.echo("aborted", err=True), 1)
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        _fail(argv, MlstacksError(error.format_message()), error.show, error.exit_code)
     except MlstacksError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+        shown = str(error)
+        _fail(argv, error, lambda: click.echo(f"error: {shown}", err=True), error.exit_code)
+
+
+def _fail(
+    argv: Sequence[str] | None, error: MlstacksError, show: Callable[[], None], code: int
+) -> NoReturn:
+    """Show an error to people, with ``--json`` to programs too, and exit."""
+    show()
+    if "--json" in (sys.argv[1:] if argv is None else argv):
+        print_errors(error)
+    sys.exit(code)

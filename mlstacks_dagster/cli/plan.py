@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,15 @@ __all__ = ["command"]
 @file_option
 @json_option
 def command(file: Path, as_json: bool) -> None:
-    """Show the units of a stack in the order of their deploy, without asking the cloud.
+    """Show the units of a stack in the order of their deploy, and what it would do to each.
 
-    Terraform's own plan of each unit is made, shown and saved when the unit is deployed.
+    No cloud is asked: "unchanged" means that a unit's inputs are those that were last applied,
+    "change" that they aren't, "perhaps" that it takes outputs of a unit that changes. What
+    exactly changes is in Terraform's own plan, which is made and shown by the deploy.
     """
     from mlstacks_dagster.catalog.loading import load_plan
     from mlstacks_dagster.ledger.store import Ledger
+    from mlstacks_dagster.lifecycle.preview import preview
     from mlstacks_dagster.lifecycle.snapshot import stack_entry
     from mlstacks_dagster.settings import Settings
 
@@ -35,22 +39,32 @@ def command(file: Path, as_json: bool) -> None:
         statuses: dict[str, str] = {}
         if entry.stack_id:
             statuses = {u.unit: u.status for u in ledger.units(entry.stack_id)}
-    rows = _rows(entry, statuses)
+        actions = preview(entry.plan, ledger, settings) if entry.plan else {}
+    rows = _rows(entry, statuses, actions)
     if as_json:
         print_json({"stack": plan.stack, "units": rows, "warnings": plan.warnings})
         return
     for warning in plan.warnings:
         click.echo(f"warning: {warning}", err=True)
     print_table(
-        ("UNIT", "COMPONENT", "REGION", "AFTER", "NOW"),
+        ("UNIT", "COMPONENT", "REGION", "AFTER", "NOW", "DEPLOY"),
         [
-            (r["unit"], r["component"] or "(base)", r["region"], ", ".join(r["after"]), r["status"])
+            (
+                r["unit"],
+                r["component"] or "(base)",
+                r["region"],
+                ", ".join(r["after"]),
+                r["status"],
+                r["deploy"],
+            )
             for r in rows
         ],
     )
 
 
-def _rows(entry: StackEntry, statuses: dict[str, str]) -> list[dict[str, Any]]:
+def _rows(
+    entry: StackEntry, statuses: Mapping[str, str], actions: Mapping[str, str]
+) -> list[dict[str, Any]]:
     units = entry.plan.units if entry.plan else ()
     return [
         {
@@ -62,6 +76,7 @@ def _rows(entry: StackEntry, statuses: dict[str, str]) -> list[dict[str, Any]]:
             "status": "no longer in the file"
             if unit.name in entry.retired
             else statuses.get(unit.name, "not deployed"),
+            "deploy": "stays" if unit.name in entry.retired else actions[unit.name],
         }
         for unit in units
     ]

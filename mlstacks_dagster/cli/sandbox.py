@@ -21,11 +21,16 @@ def command() -> None:
 
 
 @command.command("start")
-def start() -> None:
+@json_option
+def start(as_json: bool) -> None:
     """Start the sandbox; a second start finds the first."""
     from mlstacks_dagster.settings import Settings
 
-    click.echo(f"sandbox: emulated AWS at {ensure_started(Settings.load())}")
+    endpoint = ensure_started(Settings.load())
+    if as_json:
+        print_json({"running": True, "endpoint": endpoint})
+    else:
+        click.echo(f"sandbox: emulated AWS at {endpoint}")
 
 
 @command.command("env")
@@ -61,7 +66,8 @@ def show(as_json: bool) -> None:
 
 
 @command.command("stop")
-def stop() -> None:
+@json_option
+def stop(as_json: bool) -> None:
     """Stop the sandbox; what was deployed in it is gone with it."""
     from mlstacks_dagster.sandbox.service import status
     from mlstacks_dagster.sandbox.service import stop as stop_service
@@ -69,12 +75,13 @@ def stop() -> None:
 
     settings = Settings.load()
     state = status(settings)
-    if state is None:
-        click.echo("not running")
-        return
-    stop_service(settings)
-    _close_stacks(settings, keep=None)
-    click.echo("stopped")
+    if state is not None:
+        stop_service(settings)
+        _close_stacks(settings, keep=None)
+    if as_json:
+        print_json({"running": False, "endpoint": None})
+    else:
+        click.echo("not running" if state is None else "stopped")
 
 
 def ensure_started(settings: Settings) -> str:

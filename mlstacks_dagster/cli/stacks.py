@@ -27,7 +27,7 @@ def find_entry(settings: Settings, name: str | None, file: Path | None) -> Stack
 
     if (name is None) == (file is None):
         raise InputError("name a stack, or its file with -f", remedy="give exactly one of them")
-    if name is not None and file is None and Path(name).is_file():
+    if name is not None and file is None and _is_file(name):
         file = Path(name)
     with Ledger.open(settings.ledger_url) as ledger:
         if file is not None:
@@ -43,3 +43,10 @@ def find_entry(settings: Settings, name: str | None, file: Path | None) -> Stack
         f"there is no stack {name!r}",
         remedy=f"did you mean {close}?" if close else "see: mlstacks-dagster status",
     )
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError:  # too long for a path, or a folder that can't be searched
+        return False

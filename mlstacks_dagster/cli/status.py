@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -50,6 +49,8 @@ def command(name: str | None, as_json: bool) -> None:
 
 
 def _describe(stack: StackRecord, ledger: Ledger) -> dict[str, Any]:
+    from mlstacks_dagster.lifecycle.due import moment
+
     units = ledger.units(stack.stack_id)
     applied = sum(u.status == "applied" for u in units)
     total, problem = _planned_units(stack)
@@ -58,7 +59,7 @@ def _describe(stack: StackRecord, ledger: Ledger) -> dict[str, Any]:
         "stack_id": stack.stack_id,
         "target": stack.target,
         "region": stack.region,
-        "expires": _when(stack.expires_at) if stack.expires_at else "never",
+        "expires": moment(stack.expires_at) if stack.expires_at else "never",
         "protect": stack.protect,
         "summary": f"{applied}/{total} applied",
         "problem": problem,
@@ -69,7 +70,7 @@ def _describe(stack: StackRecord, ledger: Ledger) -> dict[str, Any]:
                 "status": u.status,
                 "resources": u.resource_count,
                 "drifted": u.drifted,
-                "since": _when(u.applied_at or u.created_at),
+                "since": moment(u.applied_at or u.created_at),
                 "run_id": u.run_id,
             }
             for u in units
@@ -101,8 +102,3 @@ def _print_units(stack: dict[str, Any]) -> None:
             for u in stack["units"]
         ],
     )
-
-
-def _when(seconds: int) -> str:
-    moment = datetime.datetime.fromtimestamp(seconds, tz=datetime.UTC)
-    return moment.strftime("%Y-%m-%d %H:%M UTC")

@@ -10,7 +10,14 @@ __all__ = ["command"]
 
 
 @click.command("ui")
-@click.option("-p", "--port", type=int, default=3000, show_default=True, help="0: any free port.")
+@click.option(
+    "-p",
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=3000,
+    show_default=True,
+    help="0: any free port.",
+)
 @click.option("--sandbox", is_flag=True, help="Stacks that are not deployed yet go to the sandbox.")
 def command(port: int, sandbox: bool) -> None:
     """Run Dagster's UI on 127.0.0.1, guarded against other web pages; Ctrl-C ends it."""

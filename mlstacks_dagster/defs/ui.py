@@ -25,13 +25,14 @@ from mlstacks_dagster.defs.ui_services import (
     state_path,
 )
 from mlstacks_dagster.engines.detached import end, start_detached
-from mlstacks_dagster.errors import MlstacksError
+from mlstacks_dagster.errors import InputError, MlstacksError
 from mlstacks_dagster.settings import Settings, process_environment
 
 __all__ = ["DEFAULT_PORT", "free_port", "running_ui", "serve_ui"]
 
 DEFAULT_PORT = 3000
 _PORTS_TRIED = 50
+_LAST_PORT = 65_535
 _START_SECONDS = 120.0
 _GRACE_SECONDS = 20.0
 _POLL_SECONDS = 0.2
@@ -146,7 +147,10 @@ def _signals_set(stop: threading.Event) -> Iterator[None]:
 
 def free_port(first: int) -> int:
     """Return ``first`` or the next port that nothing listens on; 0 means any."""
-    for port in range(first, first + _PORTS_TRIED):
+    last = min(first + _PORTS_TRIED - 1, _LAST_PORT)
+    if not 0 <= first <= _LAST_PORT:
+        raise InputError(f"there is no port {first}", remedy=f"give one of 0 to {_LAST_PORT}")
+    for port in range(first, last + 1):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -154,9 +158,7 @@ def free_port(first: int) -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise MlstacksError(
-        f"ports {first} to {first + _PORTS_TRIED - 1} are all in use", remedy="give another --port"
-    )
+    raise MlstacksError(f"ports {first} to {last} are all in use", remedy="give another --port")
 
 
 def _environment(settings: Settings) -> dict[str, str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from mlstacks_dagster.catalog.models import Plan
 from mlstacks_dagster.engines.wiring import Target, load_wiring
 from mlstacks_dagster.ledger.records import StackRecord
@@ -10,6 +13,7 @@ from mlstacks_dagster.lifecycle.accounts import delete_sweep, sweep_account
 from mlstacks_dagster.lifecycle.deploy import deploy
 from mlstacks_dagster.lifecycle.destroy import destroy
 from mlstacks_dagster.lifecycle.drift import drift
+from mlstacks_dagster.lifecycle.due import end_of, refuse_ended
 from mlstacks_dagster.lifecycle.models import (
     DeployOutcome,
     DestroyOutcome,
@@ -82,31 +86,34 @@ def drift_unit(
             return drift(session, compare=compare)
 
 
-def register(plan: Plan, target: Target, ledger: Ledger, settings: Settings) -> StackRecord:
+def register(
+    plan: Plan,
+    target: Target,
+    ledger: Ledger,
+    settings: Settings,
+    now: Callable[[], float] = time.time,
+) -> StackRecord:
     """Return the stack's live record, made now if there is none.
 
     A stack that is deployed stays where it is; ``target`` is for one that isn't. A ``ttl`` counts
     from the stack's creation as the ledger has it, so that every unit and every later deploy
-    gives the same end.
+    gives the same end. ``now`` returns Unix seconds. Raises :class:`InputError` when that end
+    has come already.
     """
     live = live_stack(plan.stack, ledger, settings)
+    refuse_ended(plan, live, now())
     if live is not None:
         target = live.target
     wiring = load_wiring(target, settings.sandbox_dir)
-    ttl = plan.options.ttl_seconds
-    ends = plan.options.expires_at
-    if ttl is not None and live is not None:
-        ends = live.created_at + ttl
+    ends = plan.options.expires_at if live is None else end_of(plan.options, live.created_at)
     stack = ledger.register_stack(
         plan, target=target, sandbox_id=wiring.instance_id, expires_at=ends
     )
-    if ttl is None or stack.expires_at == stack.created_at + ttl:
+    ends = end_of(plan.options, stack.created_at)
+    if stack.expires_at == ends:
         return stack
     return ledger.register_stack(
-        plan,
-        target=target,
-        sandbox_id=wiring.instance_id,
-        expires_at=stack.created_at + ttl,
+        plan, target=target, sandbox_id=wiring.instance_id, expires_at=ends
     )
 
 

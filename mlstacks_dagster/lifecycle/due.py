@@ -11,17 +11,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from mlstacks_dagster.catalog.models import Plan
+from mlstacks_dagster.errors import InputError
 from mlstacks_dagster.ledger.records import StackRecord
+from mlstacks_dagster.spec.models import StackOptions
+from mlstacks_dagster.spec.options import LAST_MOMENT
 
 __all__ = [
     "Attempt",
     "Ending",
+    "end_of",
     "failed_deploy",
     "is_expired",
     "late_looks",
     "moment",
     "next_attempt",
     "pause_after",
+    "refuse_ended",
     "run_key",
     "subject",
     "warns_from",
@@ -44,6 +50,28 @@ class Attempt:
     number: int
     ended_at: float
     cancelled: bool = False
+
+
+def end_of(options: StackOptions, created_at: int) -> int | None:
+    """Return when a stack of these options ends; a ``ttl`` counts from its first deploy."""
+    if options.ttl_seconds is not None:
+        return created_at + options.ttl_seconds
+    return options.expires_at
+
+
+def refuse_ended(plan: Plan, live: StackRecord | None, now: float) -> None:
+    """Raise :class:`InputError` when a deploy of ``plan`` would give the stack a past end.
+
+    It would be torn down again at once.
+    """
+    ends = None if live is None else end_of(plan.options, live.created_at)
+    if live is not None and ends is not None and ends <= now:
+        raise InputError(
+            f"stack {plan.stack} has come to its end: first deployed {moment(live.created_at)},"
+            f" over {moment(ends)}",
+            remedy="write a longer ttl (it counts from the first deploy) or a later expires_at,"
+            " or destroy the stack and deploy it anew",
+        )
 
 
 def is_expired(stack: StackRecord, now: float) -> bool:
@@ -122,5 +150,5 @@ def run_key(stack: StackRecord, attempt: int) -> str:
 
 
 def moment(seconds: float) -> str:
-    """Return a time for people."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    """Return a time for people; none is later than the year 9999."""
+    return datetime.fromtimestamp(min(seconds, LAST_MOMENT), UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from mlstacks_dagster.catalog.loading import load_plan
 from mlstacks_dagster.catalog.models import Plan
-from mlstacks_dagster.errors import InputError, MlstacksError
+from mlstacks_dagster.errors import MlstacksError
 from mlstacks_dagster.ledger.records import StackRecord
 from mlstacks_dagster.ledger.store import Ledger
 from mlstacks_dagster.lifecycle.accounts import known_accounts
 from mlstacks_dagster.lifecycle.models import StackEntry, StackSnapshot
 from mlstacks_dagster.lifecycle.sealing import seal
 from mlstacks_dagster.settings import Settings
+from mlstacks_dagster.spec.fields import is_name
 from mlstacks_dagster.spec.yaml_source import load_yaml
 
 __all__ = ["file_plans", "merge_retired", "read_stacks", "stack_entry"]
@@ -73,20 +74,25 @@ def _from_files(settings: Settings) -> Iterator[StackEntry]:
             continue
         try:
             plan = seal(load_plan(path, settings), settings)
-        except InputError as error:
-            yield StackEntry(name=name or path.stem, problems=(str(error),), file=str(path))
+        except MlstacksError as error:
+            problem = str(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other files are read
+            problem = f"{path}: can't be read: {type(error).__name__}: {error}"
         else:
             yield StackEntry(name=plan.stack, plan=plan, file=str(path))
+            continue
+        yield StackEntry(name=name or path.stem, problems=(problem,), file=str(path))
 
 
 def _peek(path: Path) -> tuple[str | None, str | None]:
-    """Return ``spec_type`` and ``name`` as far as they can be read."""
+    """Return ``spec_type`` and ``name`` as far as they can be read and used."""
     try:
         found, _ = load_yaml(path)
-    except InputError:
+    except Exception:  # noqa: BLE001 - it is read again, and then reported
         return None, None
     kind, name = found.get("spec_type"), found.get("name")
-    return kind if isinstance(kind, str) else None, name if isinstance(name, str) else None
+    usable = isinstance(name, str) and is_name(name)
+    return kind if isinstance(kind, str) else None, name if usable else None
 
 
 def _clash(entry: StackEntry, first: StackEntry) -> StackEntry:

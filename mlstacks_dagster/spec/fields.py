@@ -13,10 +13,16 @@ from mlstacks_dagster.errors import Problem, SpecError
 from mlstacks_dagster.spec.models import Source
 from mlstacks_dagster.spec.suggest import did_you_mean
 
-__all__ = ["NAME_RULE", "Fields", "Findings", "describe"]
+__all__ = ["MAX_NAME", "NAME_RULE", "Fields", "Findings", "describe", "is_name"]
 
-NAME_RULE = "begin with a letter or digit, then letters, digits, _ and -"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+MAX_NAME = 100  # names become parts of file names, of which most systems take 255 bytes
+NAME_RULE = f"have at most {MAX_NAME} characters: a letter or digit, then letters, digits, _ and -"
+_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{MAX_NAME - 1}}}")
+
+
+def is_name(text: str) -> bool:
+    """Tell whether ``text`` can be the name of a stack or component."""
+    return _NAME.fullmatch(text) is not None
 
 
 @dataclass
@@ -94,7 +100,7 @@ class Fields:
     def name(self) -> str:
         """Return the text at ``name``; an empty text when it is absent or wrong."""
         value = self.text("name", required="my_name")
-        if value is not None and not _NAME.fullmatch(value):
+        if value is not None and not is_name(value):
             self.error(f"name {_shown(value)} can't be used", "name", remedy=f"names {NAME_RULE}")
             return ""
         return value or ""

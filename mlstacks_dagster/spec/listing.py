@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Collection
 from pathlib import Path
 
 from mlstacks_dagster.errors import SpecError
+from mlstacks_dagster.settings import current_folder
 from mlstacks_dagster.spec.component import read_component
 from mlstacks_dagster.spec.fields import Fields, describe
 from mlstacks_dagster.spec.matrix import KnownFlavors
@@ -61,31 +63,48 @@ class ComponentReader:
         try:
             data, source = load_yaml(path)
         except SpecError as error:
-            self._stack.findings.errors.extend(error.problems)
+            self._unread(error, item, index)
             return None
         fields = Fields(data, source, self._stack.findings)
         return read_component(fields, self._provider, self._known, self._extra_regions)
 
+    def _unread(self, error: SpecError, item: str, index: int) -> None:
+        """Record why a file can't be read; what has no line in it is shown where it is named."""
+        for problem in error.problems:
+            if problem.line is not None:
+                self._stack.findings.errors.append(problem)
+            else:
+                self._refuse(item, index, problem.message, problem.remedy)
+
+    def _refuse(self, item: str, index: int, why: str, remedy: str) -> None:
+        message = f"component file {describe(item)}: {why}"
+        self._stack.error(message, "components", index, remedy=remedy)
+
     def _find(self, item: str, index: int) -> Path | None:
         folder = self._stack.source.file.parent
-        beside = folder / item
-        if "\0" not in item:
-            if beside.exists():
+        here = current_folder()
+        try:
+            beside = folder / item
+            if _exists(beside):
                 return beside
-            here = Path(item).absolute()
-            if here.exists():
+            if here is not None and _exists(here / item):
                 self._stack.warn(
                     f"component {item} was found in the current directory, not beside the stack",
                     "components",
                     index,
                     remedy=f"move it to {folder}",
                 )
-                return here
+                return here / item
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            self._refuse(item, index, f"can't be looked up: {why}", "name a file that you may read")
+            return None
+        also = "" if here is None else f" and in the current directory {here}"
         self._stack.error(
             f"there is no component file {describe(item)}",
             "components",
             index,
-            remedy=f"looked in {folder} and in the current directory {Path.cwd()}",
+            remedy=f"looked in {folder}{also}",
         )
         return None
 
@@ -102,3 +121,16 @@ class ComponentReader:
             remedy="remove one of the two",
         )
         return True
+
+
+def _exists(path: Path) -> bool:
+    """Tell whether there is such a path; raises OSError when that can't be seen."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL character
+        return False
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return False
+        raise
+    return True

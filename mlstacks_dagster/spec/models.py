@@ -59,7 +59,7 @@ class ClusterLocation(BaseModel):
 class StackOptions(BaseModel):
     """The optional fields of a stack file that are ours.
 
-    ``ttl_seconds`` counts from the deploy; ``expires_at`` is Unix time in seconds.
+    ``ttl_seconds`` counts from the stack's first deploy; ``expires_at`` is Unix time in seconds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -13,10 +13,11 @@ from mlstacks_dagster.spec.models import StackOptions, StateLocation
 from mlstacks_dagster.spec.regions import unknown_region
 from mlstacks_dagster.spec.rules import gcs_bucket_name, s3_bucket_name
 
-__all__ = ["MAX_TTL_SECONDS", "OPTION_KEYS", "parse_duration", "read_options"]
+__all__ = ["LAST_MOMENT", "MAX_TTL_SECONDS", "OPTION_KEYS", "parse_duration", "read_options"]
 
 OPTION_KEYS = ("ttl", "expires_at", "protect", "on_failure", "state", "cluster")
 
+LAST_MOMENT = 253_402_300_799  # 9999-12-31T23:59:59Z: no later one can be written out
 MAX_TTL_SECONDS = 10 * 366 * 86_400  # ten years: a longer life is `protect: true`
 
 _DURATION = re.compile(r"(?:([0-9]+)w)?(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?")
@@ -92,10 +93,22 @@ def _expires_at(fields: Fields, now: Callable[[], float] | None) -> int | None:
             "expires_at has no time zone", "expires_at", remedy="add a zone, such as Z or +01:00"
         )
         return None
-    seconds = int(moment.timestamp())
-    if now is not None and seconds <= now():
+    return _within_reach(fields, int(moment.timestamp()), None if now is None else now())
+
+
+def _within_reach(fields: Fields, seconds: int, now: float | None) -> int | None:
+    if now is None:
+        return min(seconds, LAST_MOMENT)
+    if seconds <= now:
         fields.error(
             "expires_at is in the past", "expires_at", remedy="write a later moment, or destroy"
+        )
+        return None
+    if seconds > now + MAX_TTL_SECONDS:
+        fields.error(
+            "expires_at is more than ten years away",
+            "expires_at",
+            remedy="write an earlier moment, or protect: true without an end",
         )
         return None
     return seconds

@@ -2,8 +2,10 @@
 
 Facts from these pages. Amazon S3 User Guide: "General purpose bucket naming rules". Amazon ECR
 API Reference: "CreateRepository". Amazon VPC User Guide: "VPC CIDR blocks". Amazon EKS API
-Reference: "CreateCluster". IAM API Reference: "CreateRole". Kubernetes documentation: "Object
-Names and IDs". Google Cloud: "About Cloud Storage buckets", "Creating and managing projects".
+Reference: "CreateCluster". Amazon EKS User Guide: "Understand the Kubernetes version lifecycle",
+"Configure network access to cluster API server endpoint", "Service quotas". IAM API Reference:
+"CreateRole". Kubernetes documentation: "Object Names and IDs". Google Cloud: "About Cloud Storage
+buckets", "Creating and managing projects".
 """
 
 from __future__ import annotations
@@ -121,19 +123,40 @@ def _cidr(value: object) -> str | None:
     return None
 
 
+_MOST_ACCESS_CIDRS = 40
+_NEVER_PUBLIC = tuple(
+    ipaddress.IPv4Network(n)
+    for n in ("10.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
+)
+
+
 def _access_cidrs(value: object) -> str | None:
     items = value if isinstance(value, list) else [value]
-    if items and all(_network(item) is not None for item in items):
-        return None
-    return "it must be a list of IPv4 networks, such as [203.0.113.0/24, 198.51.100.7/32]"
+    networks = [_network(item) for item in items]
+    if not networks or None in networks:
+        return "it must be a list of IPv4 networks, such as [203.0.113.0/24, 198.51.100.7/32]"
+    if len(networks) > _MOST_ACCESS_CIDRS:
+        return f"EKS takes at most {_MOST_ACCESS_CIDRS} networks"
+    if any(n is not None and n.subnet_of(p) for n in networks for p in _NEVER_PUBLIC):
+        return "EKS refuses private addresses: they never reach the public endpoint"
+    return None
+
+
+_OLDEST_EKS_MINOR = 31  # extended support of 1.30 ended on 2026-07-23
+_NEWEST_PLAUSIBLE_MINOR = 50  # Kubernetes has three minor versions a year; 1.35 came to EKS in 2026
 
 
 def _eks_version(value: object) -> str | None:
     if isinstance(value, float | int) and not isinstance(value, bool):
         return 'a Kubernetes version is text in quotes, such as "1.33": YAML reads 1.30 as 1.3'
-    if isinstance(value, str) and re.fullmatch(r"1\.[1-9][0-9]", value):
-        return None
-    return 'a Kubernetes version has the form "1.NN", such as "1.33"'
+    if not isinstance(value, str) or not re.fullmatch(r"1\.[1-9][0-9]", value):
+        return 'a Kubernetes version has the form "1.NN", such as "1.34"'
+    minor = int(value.partition(".")[2])
+    if minor < _OLDEST_EKS_MINOR:
+        return f"EKS makes no such clusters any more: 1.{_OLDEST_EKS_MINOR} is the oldest"
+    if minor > _NEWEST_PLAUSIBLE_MINOR:
+        return 'there is no such Kubernetes version yet; write one that EKS has, such as "1.34"'
+    return None
 
 
 def _pattern(

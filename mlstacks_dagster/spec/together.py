@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mlstacks_dagster.spec.fields import Findings
-from mlstacks_dagster.spec.metadata import tag_limit
+from mlstacks_dagster.spec.metadata import same_but_for_case, tag_limit
 from mlstacks_dagster.spec.models import Component, Provider, Source, Stack
 
 __all__ = ["check_together", "with_project"]
@@ -93,6 +93,13 @@ def _check_region_differs(stack: Stack, component: Component, findings: Findings
 
 def _check_tag_sum(stack: Stack, component: Component, findings: Findings) -> None:
     together = {**stack.tags, **component.tags}
+    for name, other in same_but_for_case(together):
+        if name in component.tags and other in stack.tags:
+            message = f"tag {name!r} and the stack's {other!r} are one key to IAM"
+            remedy = "write it as in default_tags"
+            findings.errors.append(
+                component.source.problem(message, "metadata", "tags", name, remedy=remedy)
+            )
     if rule := tag_limit(together):
         message = f"{len(together)} tags with the stack's default_tags"
         findings.errors.append(component.source.problem(message, "metadata", "tags", remedy=rule))

@@ -45,7 +45,12 @@ def load_yaml(path: Path) -> tuple[dict[str, Any], Source]:
     read, isn't UTF-8, isn't YAML, is empty, holds something else than one mapping, repeats
     a key or is too large.
     """
-    path = path.absolute()
+    try:
+        path = path.absolute()
+    except OSError:
+        raise _error(
+            path, None, "the current folder has been removed", "give an absolute path"
+        ) from None
     text = _read(path)
     root = _compose(path, text)
     if root is None:

@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from mlstacks_dagster.spec.metadata import MAX_USER_TAGS
+from mlstacks_dagster.spec.regions import AWS_REGIONS
+from mlstacks_dagster.sweep.marks import ownership_marks
 from tests.contract.terraform_tools import MODULES, each_module
 from tests.contract.terraform_tools import blocks as _blocks
 from tests.contract.terraform_tools import plain as _plain
@@ -230,3 +233,28 @@ def test_lines_fit_and_end_without_spaces(module: Path) -> None:
         assert not text.endswith("\n\n")
         assert not re.search(r"[ \t]+$", text, re.MULTILINE), path.name
         assert "\t" not in text, path.name
+
+
+def _conditions(module: Path, variable: str) -> list[str]:
+    (body,) = (body for label, body in _blocks(module, "variable") if label == variable)
+    return [validation["condition"] for validation in body["validation"]]
+
+
+@each_module
+def test_the_tags_that_the_spec_lets_through_fit_into_what_the_module_takes(module: Path) -> None:
+    (condition,) = _conditions(module, "tags")
+    found = re.search(r"length\(var\.tags\) <= (\d+)", condition)
+    assert found is not None
+    marks = ownership_marks(
+        install="i", stack_id="s", name="n", component="c", created=0, expires=None
+    )
+    assert MAX_USER_TAGS + len(marks) == int(found[1])
+
+
+@each_module
+def test_the_module_takes_every_region_that_the_spec_takes(module: Path) -> None:
+    (condition,) = _conditions(module, "region")
+    found = re.search(r'regex\(\\?"(.+)\\?", var\.region\)', condition)
+    assert found is not None
+    assert [r for r in AWS_REGIONS if not re.search(found[1], r)] == []
+    assert not re.search(found[1], "eu-north-1a")

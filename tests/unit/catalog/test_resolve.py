@@ -341,3 +341,52 @@ def test_options_and_warnings_of_the_stack_reach_the_plan(cluster: Folder, stack
     plan = stacks.plan(cluster, S3, ttl="8h", protect=True)
     assert plan.options.ttl_seconds == 8 * 3600
     assert plan.options.protect is True
+
+
+RULED = """
+variable "size" {
+  type      = number
+  sensitive = true
+  default   = 1
+  validation {
+    condition     = var.size > 0
+    error_message = "size must be positive."
+  }
+}
+variable "bound" {
+  type    = string
+  default = null
+  validation {
+    condition     = var.bound == null || var.size < 10
+    error_message = "size must be small."
+  }
+}
+"""
+
+
+def test_a_module_s_rule_is_said_but_never_a_sensitive_value(
+    folder: Folder, stacks: Stacks
+) -> None:
+    folder.component(
+        "bucket", "artifact_store", "s3", tf=RULED, config={"size": {"variable": "size"}}
+    )
+    found = refusal(stacks, folder, {**S3, "config": {"size": -7}})
+    assert line_of(stacks, 0, "size") + "size can't be this value (size must be positive.)" in found
+    assert "-7" not in found
+
+
+def test_a_rule_that_needs_what_only_the_deploy_knows_is_left_to_it(
+    folder: Folder, stacks: Stacks
+) -> None:
+    provides = [{"capability": "network", "outputs": {"id": "id"}}]
+    folder.unit("network", provides=provides, outputs=["id"])
+    folder.component(
+        "bucket",
+        "artifact_store",
+        "s3",
+        tf=RULED,
+        config={"size": {"variable": "size"}},
+        requires=[{"capability": "network", "bind": {"bound": "id"}}],
+    )
+    plan = stacks.plan(folder, {**S3, "config": {"size": 20}})
+    assert plan.unit("bucket").variables == {"size": 20}

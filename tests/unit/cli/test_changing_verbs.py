@@ -7,7 +7,9 @@ import sqlite3
 
 import pytest
 
+from mlstacks_dagster.catalog.loading import load_plan
 from mlstacks_dagster.cli.running import ProgressPrinter
+from mlstacks_dagster.ledger.store import Ledger
 from mlstacks_dagster.lifecycle.models import Progress
 from tests.unit.cli.conftest import Terminal
 
@@ -239,3 +241,59 @@ def test_progress_is_printed_when_it_says_something_new(
         ["1.2s", "cluster", "apply", "1/3"],
         ["1.2s", "network", "done"],
     ]
+
+
+def rename(terminal: Terminal, component: str, name: str) -> None:
+    file = terminal.folder / f"demo-{component}.yaml"
+    file.write_text(file.read_text().replace(f"name: my_{component}", f"name: {name}"))
+
+
+@pytest.mark.parametrize("verb", ["deploy", "destroy"])
+def test_a_word_that_means_different_things_is_refused_until_it_says_which(
+    terminal: Terminal, verb: str
+) -> None:
+    path = terminal.stack("demo", S3, ECR)
+    rename(terminal, "artifact_store", "container_registry")
+    terminal.deployed(path)
+    more = ["-y"] if verb == "destroy" else []
+    said = terminal.run(verb, "-f", path, "--only", "container_registry", *more)
+    assert said.code == 2
+    assert "as a name: artifact_store_s3; as a type: container_registry_ecr" in said.err
+    assert "write name:container_registry or type:container_registry" in said.err
+    assert terminal.launch.requests == []
+    for word, unit in (("name", "artifact_store_s3"), ("type", "container_registry_ecr")):
+        terminal.run(verb, "-f", path, "--only", f"{word}:container_registry", *more)
+        assert terminal.launch.requests.pop().units == (unit,)
+
+
+def test_a_component_s_name_that_is_another_s_unit_is_refused(terminal: Terminal) -> None:
+    path = terminal.stack("demo", S3, ECR)
+    rename(terminal, "artifact_store", "container_registry_ecr")
+    said = terminal.run("deploy", "-f", path, "--only", "container_registry_ecr")
+    assert said.code == 2
+    assert "write unit:container_registry_ecr or name:container_registry_ecr" in said.err
+    terminal.run("deploy", "-f", path, "--only", "unit:container_registry_ecr")
+    assert terminal.launch.requests.pop().units == ("container_registry_ecr",)
+
+
+def test_a_name_that_is_also_its_own_type_means_one_thing(terminal: Terminal) -> None:
+    path = terminal.stack("demo", S3, ECR)
+    rename(terminal, "container_registry", "container_registry")
+    terminal.run("deploy", "-f", path, "--only", "container_registry")
+    assert terminal.launch.requests[0].units == ("container_registry_ecr",)
+
+
+def test_a_deploy_after_the_ttl_is_over_is_refused_before_a_run(terminal: Terminal) -> None:
+    path = terminal.stack("demo", S3, ttl="1h")
+    terminal.deployed(path)  # in January 2027, by its clock
+    with Ledger.open(terminal.settings.ledger_url, clock=lambda: 0) as ledger:
+        ledger.register_stack(
+            load_plan(terminal.stack("old", S3, ttl="1h"), terminal.settings),
+            target="cloud",
+            expires_at=3600,
+        )
+    assert terminal.run("deploy", "-f", path).code == 0
+    said = terminal.run("deploy", "-f", terminal.folder / "old.yaml")
+    assert said.code == 2
+    assert "stack old has come to its end" in said.err
+    assert [r.entry.name for r in terminal.launch.requests] == ["demo"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -201,3 +202,86 @@ def test_version_and_help_import_nearly_nothing() -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("error", "code"), ERRORS, ids=lambda e: type(e).__name__)
+def test_with_json_an_error_is_json_too(
+    terminal: Terminal, error: errors.MlstacksError, code: int
+) -> None:
+    def launch(*_: object, **__: object) -> None:
+        raise error
+
+    terminal.launch = launch  # type: ignore[assignment]
+    said = terminal.run("deploy", "-f", terminal.stack(), "--json")
+    where = ("a.yaml", 3) if isinstance(error, errors.SpecError) else (None, None)
+    assert said.code == code
+    assert said.err.startswith("error: ")
+    assert json.loads(said.out) == {
+        "errors": [{"file": where[0], "line": where[1], "message": "what", "remedy": "do this"}]
+    }
+
+
+@pytest.mark.parametrize("verb", ["validate", "plan", "deploy"])
+def test_with_json_every_problem_of_a_file_has_its_place(terminal: Terminal, verb: str) -> None:
+    path = terminal.stack(ttl="soon", protect="perhaps")
+    said = terminal.run(verb, "-f", path, "--json")
+    found = json.loads(said.out)["errors"]
+    assert said.code == 2
+    assert [e["file"] for e in found] == [str(path)] * 2
+    assert all(e["line"] and e["message"] and e["remedy"] for e in found)
+
+
+def test_with_json_a_command_line_that_is_wrong_is_json_too(terminal: Terminal) -> None:
+    said = terminal.run("validate", "--json")
+    assert said.code == 2
+    (found,) = json.loads(said.out)["errors"]
+    assert "--file" in found["message"]
+
+
+@pytest.mark.parametrize("verb", ["destroy", "output", "status"])
+def test_a_name_that_no_file_can_have_is_no_stack(terminal: Terminal, verb: str) -> None:
+    said = terminal.run(verb, "n" * 300, "--json")
+    assert said.code == 2
+    assert "n" * 300 in json.loads(said.out)["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("port", [-1, 65_536, 99_999])
+def test_a_port_that_there_is_not_is_refused(terminal: Terminal, port: int) -> None:
+    said = terminal.run("ui", "-p", port)
+    assert said.code == 2
+    assert "65535" in said.err
+
+
+def test_ports_are_tried_up_to_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlstacks_dagster.defs import ui
+
+    with pytest.raises(errors.InputError, match="no port 65536"):
+        ui.free_port(65_536)
+    tried = []
+
+    class Taken(socket.socket):
+        def bind(self, address: tuple[str, int]) -> None:  # type: ignore[override]
+            tried.append(address[1])
+            raise OSError
+
+    monkeypatch.setattr(ui.socket, "socket", Taken)
+    with pytest.raises(errors.MlstacksError, match="ports 65530 to 65535 are all in use"):
+        ui.free_port(65_530)
+    assert tried == list(range(65_530, 65_536))
+
+
+def test_the_version_as_json(terminal: Terminal) -> None:
+    assert json.loads(terminal.run("version", "--json").out) == {"version": __version__}
+
+
+def test_the_sandbox_says_as_json_where_it_is(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlstacks_dagster.cli import sandbox
+
+    monkeypatch.setattr(sandbox, "ensure_started", lambda _: "http://127.0.0.1:1")
+    started = json.loads(terminal.run("sandbox", "start", "--json").out)
+    assert started == {"running": True, "endpoint": "http://127.0.0.1:1"}
+    stopped = {"running": False, "endpoint": None}
+    assert json.loads(terminal.run("sandbox", "stop", "--json").out) == stopped
+    assert json.loads(terminal.run("sandbox", "status", "--json").out) == stopped

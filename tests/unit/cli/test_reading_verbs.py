@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -52,20 +53,20 @@ def test_plan_shows_order_and_what_is_there(terminal: Terminal) -> None:
     terminal.deployed(path)
     with_more = terminal.stack("demo", S3, ECR, ("step_operator", "sagemaker"))
     head, *rows = table(terminal.run("plan", "-f", with_more))
-    assert head == ["UNIT", "COMPONENT", "REGION", "AFTER", "NOW"]
-    assert {row[0]: row[-1] for row in rows} == {
-        "artifact_store_s3": "applied",
-        "container_registry_ecr": "applied",
-        "step_operator_sagemaker": "not deployed",
+    assert head == ["UNIT", "COMPONENT", "REGION", "AFTER", "NOW", "DEPLOY"]
+    assert {row[0]: tuple(row[-2:]) for row in rows} == {
+        "artifact_store_s3": ("applied", "change"),
+        "container_registry_ecr": ("applied", "change"),
+        "step_operator_sagemaker": ("not deployed", "create"),
     }
 
 
 def test_plan_shows_what_is_no_longer_in_the_file(terminal: Terminal) -> None:
     terminal.deployed(terminal.stack("demo", S3, ECR))
     found = read_json(terminal.run("plan", "-f", terminal.stack("demo", S3), "--json"))
-    assert {u["unit"]: u["status"] for u in found["units"]} == {
-        "artifact_store_s3": "applied",
-        "container_registry_ecr": "no longer in the file",
+    assert {u["unit"]: (u["status"], u["deploy"]) for u in found["units"]} == {
+        "artifact_store_s3": ("applied", "change"),
+        "container_registry_ecr": ("no longer in the file", "stays"),
     }
 
 
@@ -73,7 +74,7 @@ def test_plan_as_json(terminal: Terminal) -> None:
     found = read_json(terminal.run("plan", "-f", terminal.stack(), "--json"))
     assert set(found) == {"stack", "units", "warnings"}
     (unit,) = found["units"]
-    assert set(unit) == {"unit", "component", "region", "after", "settings", "status"}
+    assert set(unit) == {"unit", "component", "region", "after", "settings", "status", "deploy"}
     assert unit["component"] == "my_artifact_store"
 
 
@@ -109,11 +110,12 @@ def test_status_of_nothing(terminal: Terminal) -> None:
 
 
 def test_status_lists_stacks(terminal: Terminal) -> None:
-    terminal.deployed(terminal.stack("one", expires_at="2040-01-02T03:04:05Z"))
+    end = (datetime.now(UTC) + timedelta(days=99)).replace(second=0, microsecond=0)
+    terminal.deployed(terminal.stack("one", expires_at=end.isoformat()))
     terminal.deployed(terminal.stack("two"))
     head, *rows = table(terminal.run("status"))
     assert head == ["STACK", "WHERE", "REGION", "UNITS", "RESOURCES", "EXPIRES"]
-    assert {row[0]: row[-1] for row in rows} == {"one": "2040-01-02 03:04 UTC", "two": "never"}
+    assert {row[0]: row[-1] for row in rows} == {"one": f"{end:%Y-%m-%d %H:%M} UTC", "two": "never"}
     assert rows[0][3] == "1/1 applied"
 
 

@@ -7,7 +7,8 @@ import itertools
 import pytest
 
 from mlstacks_dagster.engines.wiring import Wiring
-from mlstacks_dagster.errors import SandboxError, StackBusyError
+from mlstacks_dagster.errors import InputError, SandboxError, StackBusyError
+from mlstacks_dagster.ledger.records import StackRecord
 from mlstacks_dagster.ledger.store import Ledger
 from mlstacks_dagster.lifecycle import api, locks
 from mlstacks_dagster.lifecycle.inputs import name_prefix
@@ -77,7 +78,8 @@ def test_an_end_by_ttl_counts_from_the_creation_in_the_ledger(world: World) -> N
         ends = {
             (stack.created_at, stack.expires_at)
             for stack in (
-                api.register(world.plan(), "cloud", ledger, world.settings) for _ in range(3)
+                api.register(world.plan(), "cloud", ledger, world.settings, now=lambda: 1_000)
+                for _ in range(3)
             )
         }
         stored = ledger.live_stack("demo")
@@ -85,6 +87,28 @@ def test_an_end_by_ttl_counts_from_the_creation_in_the_ledger(world: World) -> N
     assert expires == created + 3600
     assert stored is not None
     assert stored.expires_at == expires
+
+
+def test_a_deploy_after_the_ttl_is_over_is_refused_and_changes_nothing(world: World) -> None:
+    world.options = StackOptions(ttl_seconds=3600)
+    with Ledger.open(world.settings.ledger_url, clock=lambda: 1_000) as ledger:
+
+        def register(now: float) -> StackRecord:
+            return api.register(world.plan(), "cloud", ledger, world.settings, now=lambda: now)
+
+        first = register(1_000)
+        assert register(4_599).expires_at == 4_600
+        with pytest.raises(InputError, match="over 1970-01-01 01:16 UTC") as caught:
+            register(4_600)
+        assert "it counts from the first deploy" in str(caught.value)
+        world.options = StackOptions(ttl_seconds=3600, protect=True)
+        with pytest.raises(InputError):
+            register(4_600)
+        assert ledger.live_stack("demo") == first
+        world.options = StackOptions(ttl_seconds=7200)
+        assert register(4_600).expires_at == 8_200
+        world.options = StackOptions()
+        assert register(9_000).expires_at is None
 
 
 def test_a_ttl_that_is_removed_ends_the_end(world: World) -> None:

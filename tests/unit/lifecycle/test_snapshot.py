@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from pathlib import Path
 
 import pytest
 import yaml
 
+from mlstacks_dagster.defs.build import build_defs
+from mlstacks_dagster.defs.site import Site
+from mlstacks_dagster.lifecycle import snapshot
 from mlstacks_dagster.lifecycle.models import StackEntry
 from mlstacks_dagster.lifecycle.snapshot import merge_retired, read_stacks
-from mlstacks_dagster.settings import data_root
+from mlstacks_dagster.settings import Settings, data_root
 from tests.unit.ledger.helpers import make_plan
 from tests.unit.lifecycle.world import World
 
@@ -95,6 +99,67 @@ def test_folders_and_dead_links_that_look_like_files_are_problems(world: World) 
     found = entries(world)
     assert set(found) == {"folder", "link"}
     assert all(entry.problems for entry in found.values())
+
+
+@pytest.mark.parametrize("where", ["x" * 5000 + ".yaml", "locked/store.yaml"], ids=len)
+def test_a_component_that_can_t_be_looked_up_is_a_problem_at_its_line(
+    world: World, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    write_stack(world, "good")
+    bad = write_stack(world, "bad", "folder/bad.yaml")
+    bad.write_text(bad.read_text().replace("store.yaml", where))
+    refuse_locked_folders(monkeypatch)
+    found = entries(world)
+    assert set(found) == {"good", "bad"}
+    assert found["good"].problems == ()
+    (problem,) = found["bad"].problems
+    assert problem.startswith(f"{bad}:2: component file ")
+    assert "can't be looked up" in problem
+    keys = assets(world)
+    assert {("good", "artifact_store_s3"), ("invalid_stacks", "bad")} <= keys
+    assert ("bad", "artifact_store_s3") not in keys
+
+
+def test_an_error_that_nobody_foresaw_spoils_its_own_file_only(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_stack(world, "good")
+    write_stack(world, "bad", "folder/bad.yaml")
+    real = snapshot.load_plan
+
+    def load(path: Path, settings: Settings) -> object:
+        if path.name == "bad.yaml":
+            raise ZeroDivisionError("boom")
+        return real(path, settings)
+
+    monkeypatch.setattr(snapshot, "load_plan", load)
+    found = entries(world)
+    assert found["good"].problems == ()
+    assert "can't be read: ZeroDivisionError: boom" in found["bad"].problems[0]
+
+
+def test_a_name_that_can_t_be_used_is_not_shown_as_one(world: World) -> None:
+    write_stack(world, "a" * 5000, "long.yaml")
+    assert set(entries(world)) == {"long"}
+    assert ("invalid_stacks", "long") in assets(world)
+
+
+def refuse_locked_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answer for folders named ``locked`` as the kernel does to those who may not search them."""
+    real = Path.stat
+
+    def stat(path: Path, **options: bool) -> object:
+        if "locked" in path.parts:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+
+
+def assets(world: World) -> set[tuple[str, ...]]:
+    """Return the keys of the assets that Dagster is given."""
+    definitions = build_defs(read_stacks(world.settings), Site(world.settings))
+    return {tuple(key.path) for key in definitions.resolve_asset_graph().get_all_asset_keys()}
 
 
 def test_two_files_of_one_name_are_a_problem_that_names_both(world: World) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from mlstacks_dagster.settings import Settings
+from mlstacks_dagster.errors import SettingError, SpecError
+from mlstacks_dagster.settings import Settings, data_root
+from mlstacks_dagster.spec.fields import MAX_NAME
 from mlstacks_dagster.spec.load import load_stack
 from tests.unit.spec.writing import NOW, Folder, component, settings, stack, triple
 
@@ -288,3 +290,52 @@ def test_each_component_file_of_the_examples_is_used_by_its_stack() -> None:
     for path in EXAMPLES.glob("*/stack.yaml"):
         used = {c.source.file for c in load_stack(path, Settings.load({})).components}
         assert used == set(path.parent.glob("*.yaml")) - {path}
+
+
+def test_a_component_that_is_no_file_is_named_at_the_stack_s_line(folder: Folder) -> None:
+    (folder.path / "d").mkdir()
+    folder.write("stack.yaml", stack(components=["d", "/dev/zero"]))
+    first, second = folder.problems()
+    assert (first.file, first.line) == (folder.path / "stack.yaml", 6)
+    assert first.message == "component file 'd': this is a folder"
+    assert (second.file, second.line) == (folder.path / "stack.yaml", 7)
+    assert second.message == "component file '/dev/zero': this is not a regular file"
+
+
+def test_a_path_that_is_too_long_is_a_problem_at_its_line(folder: Folder) -> None:
+    folder.write("stack.yaml", stack(components=["x" * 5000 + ".yaml"]))
+    problem = folder.problem()
+    assert problem.line == 6
+    assert "can't be looked up" in problem.message
+    assert len(str(problem)) < 1000
+
+
+@pytest.mark.parametrize("name", ["a" * MAX_NAME, "1a"])
+def test_a_name_of_the_longest_length_is_kept(folder: Folder, name: str) -> None:
+    folder.write("stack.yaml", stack(name=name))
+    assert folder.load().name == name
+
+
+def test_a_longer_name_is_refused_with_the_rule(folder: Folder) -> None:
+    folder.fill(stack(name="a" * 101), component(name="b" * 101))
+    first, second = folder.problems()
+    assert "at most 100 characters" in first.remedy
+    assert "at most 100 characters" in second.remedy
+
+
+def test_a_current_folder_that_is_gone_matters_to_relative_paths_only(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.fill(stack(), component())
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert Settings.load({"MLSTACKS_HOME": str(tmp_path)}).stacks_dir == data_root() / "examples"
+    with pytest.raises(SettingError, match="current folder has been removed"):
+        Settings.load({"MLSTACKS_HOME": "home"})
+    assert folder.load().name == "demo"
+    with pytest.raises(SpecError, match="current folder has been removed"):
+        load_stack(Path("stack.yaml"), settings())
+    folder.write("stack.yaml", stack(components=["nowhere.yaml"]))
+    assert folder.problem().remedy == f"looked in {folder.path}"

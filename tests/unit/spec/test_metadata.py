@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mlstacks_dagster.spec.metadata import MAX_USER_TAGS
+from mlstacks_dagster.spec.metadata import MAX_USER_TAGS, MAX_VALUE_BYTES
 from tests.unit.spec.writing import Folder, component, stack, triple
 
 
@@ -134,21 +134,63 @@ def test_keys_of_the_ownership_marks_are_refused_everywhere(
 
 
 def test_more_tags_than_aws_allows_beside_the_marks_are_refused(folder: Folder) -> None:
-    assert MAX_USER_TAGS == 42
+    assert MAX_USER_TAGS == 37
     many = {f"k{i}": "v" for i in range(MAX_USER_TAGS + 1)}
     folder.write("stack.yaml", stack(default_tags=many))
     problem = folder.problem()
-    assert problem.message == "43 tags in default_tags"
-    assert "at most 42" in problem.remedy
+    assert problem.message == "38 tags in default_tags"
+    assert "at most 37" in problem.remedy
 
 
 def test_tags_of_stack_and_component_are_counted_together(folder: Folder) -> None:
     first = {f"a{i}": "v" for i in range(30)}
-    second = {f"b{i}": "v" for i in range(13)}
+    second = {f"b{i}": "v" for i in range(8)}
     folder.fill(stack(default_tags=first), component(metadata={"tags": second}))
     problem = folder.problem()
-    assert problem.message == "43 tags with the stack's default_tags"
+    assert problem.message == "38 tags with the stack's default_tags"
     assert (problem.file, problem.line) == (folder.path / "c0.yaml", 8)
     same = {f"a{i}": "w" for i in range(30)}
     folder.fill(stack(default_tags=first), component(metadata={"tags": same}))
     folder.load()
+
+
+@pytest.mark.parametrize("key", ["name", "NAME", "nAme"])
+def test_a_tag_beside_our_name_tag_that_iam_takes_for_it_is_refused(
+    folder: Folder, key: str
+) -> None:
+    folder.write("stack.yaml", stack(default_tags={"a": "1", key: "x"}))
+    problem = folder.problem()
+    assert problem.message == f"tag '{key}' differs from 'Name' in case only"
+    assert problem.line == 7
+
+
+def test_a_name_tag_written_as_ours_is_kept(folder: Folder) -> None:
+    folder.write("stack.yaml", stack(default_tags={"Name": "x"}))
+    assert folder.load().tags == {"Name": "x"}
+
+
+def test_tags_that_iam_takes_for_one_are_refused(folder: Folder) -> None:
+    folder.write("stack.yaml", stack(default_tags={"Team": "x", "team": "y"}))
+    assert folder.problem().message == ("tag 'team' differs from 'Team' in case only")
+    folder.write("stack.yaml", stack(provider="k3d", default_tags={"Team": "x", "team": "y"}))
+    folder.load()
+
+
+def test_a_component_s_tag_that_iam_takes_for_one_of_the_stack_s_is_refused(
+    folder: Folder,
+) -> None:
+    folder.fill(stack(default_tags={"Team": "x"}), component(metadata={"tags": {"TEAM": "z"}}))
+    problem = folder.problem()
+    assert problem.message == "tag 'TEAM' and the stack's 'Team' are one key to IAM"
+    assert (problem.file, problem.line) == (folder.path / "c0.yaml", 9)
+    folder.fill(stack(default_tags={"Team": "x"}), component(metadata={"tags": {"Team": "z"}}))
+    folder.load()
+
+
+def test_a_value_longer_than_32_kib_is_refused_and_never_shown(folder: Folder) -> None:
+    with_metadata(folder, environment_variables={"A": "x" * MAX_VALUE_BYTES})
+    folder.load()
+    with_metadata(folder, environment_variables={"A": "é" * (MAX_VALUE_BYTES // 2) + "x"})
+    problem = folder.problem()
+    assert problem.message == "the value of A is longer than 32 KiB"
+    assert "éé" not in str(problem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlstacks_dagster.spec.models import ClusterLocation, StateLocation
-from mlstacks_dagster.spec.options import MAX_TTL_SECONDS, parse_duration
+from mlstacks_dagster.spec.options import LAST_MOMENT, MAX_TTL_SECONDS, parse_duration
 from tests.unit.spec.writing import NOW, Folder, stack
 
 
@@ -92,6 +93,8 @@ def test_a_moment_with_a_zone_is_unix_time(folder: Folder, written: str) -> None
         ("2027-01-15T08:00:00Z", "in the past"),
         ("2020-01-01T00:00:00Z", "in the past"),
         ("0001-01-01T00:00:00+23:00", "in the past"),
+        ("9999-12-31T23:59:59-23:59", "more than ten years"),
+        ("2037-02-15T00:00:00Z", "more than ten years"),
     ],
 )
 def test_a_wrong_moment_is_an_error(folder: Folder, written: str, says: str) -> None:
@@ -103,6 +106,17 @@ def test_a_wrong_moment_is_an_error(folder: Folder, written: str, says: str) -> 
     assert says in problem.message
     assert problem.line == 5
     assert problem.remedy
+
+
+def test_an_end_beyond_all_calendars_keeps_nobody_from_destroying(folder: Folder) -> None:
+    folder.write(
+        "stack.yaml",
+        "spec_version: 1\nspec_type: stack\nname: a\nprovider: aws\n"
+        "expires_at: 9999-12-31T23:59:59-23:59\n",
+    )
+    ends = folder.load(now=None).options.expires_at
+    assert ends == LAST_MOMENT
+    assert datetime.fromtimestamp(ends, UTC).isoformat() == "9999-12-31T23:59:59+00:00"
 
 
 def test_ttl_and_expires_at_together_are_an_error(folder: Folder) -> None:
