@@ -25,7 +25,6 @@ from mlstacks_dagster.engines.tf_plan import (
 from mlstacks_dagster.engines.tf_recovery import Crashes, whoami
 from mlstacks_dagster.engines.tf_stage import UnitRequest, Workspace, stage, write_imports
 from mlstacks_dagster.engines.tf_state import (
-    LockInfo,
     OutputValue,
     StateResource,
     StateSnapshot,
@@ -219,13 +218,6 @@ class TerraformEngine:
     def unlock(self, workspace: Workspace, lock_id: str, on_event: OnEvent = ignore) -> None:
         """Release a state lock, whoever holds it."""
         self._calls.unlock(workspace, lock_id, on_event)
-
-    def stale_lock(self, workspace: Workspace, lock: LockInfo) -> bool:
-        """Tell whether ``lock`` is one that a killed command of this unit left behind.
-
-        Such a lock is released without being asked for; others are awaited.
-        """
-        return self._calls.stale(workspace, lock)
 
     def _plan(
         self, workspace: Workspace, argv: Callable[[int], tuple[str, ...]], on_event: OnEvent
