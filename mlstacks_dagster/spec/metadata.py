@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
+from mlstacks_dagster.spec.environment import refusal
 from mlstacks_dagster.spec.fields import Fields
 
 __all__ = ["MAX_USER_TAGS", "RESERVED_TAG_PREFIX", "read_environment", "read_tags", "tag_limit"]
@@ -15,27 +16,6 @@ _OWNERSHIP_MARKS = 8
 MAX_USER_TAGS = 50 - _OWNERSHIP_MARKS  # AWS allows 50 tags on a resource
 
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_LOADER = "it changes which programs or libraries are run"
-_OURS = "it changes this program's own settings"
-_REFUSED_NAMES: Mapping[str, str] = {
-    "BASH_ENV": _LOADER,
-    "ENV": _LOADER,
-    "GCONV_PATH": _LOADER,
-    "HOME": "it moves the folders of credentials and caches",
-    "IFS": _LOADER,
-    "KUBECONFIG": "each run has a kubeconfig of its own",
-    "PATH": _LOADER,
-    "SHELL": _LOADER,
-}
-_REFUSED_PREFIXES: Mapping[str, str] = {
-    "LD_": _LOADER,
-    "DYLD_": _LOADER,
-    "PYTHON": _LOADER,
-    "TF_": "Terraform's variables, arguments, logs and data folder are set by this program",
-    "HELM_": "Helm's plug-ins and folders are set by this program",
-    "MLSTACKS_": _OURS,
-    "DAGSTER_": _OURS,
-}
 
 
 def read_environment(fields: Fields) -> dict[str, str]:
@@ -50,19 +30,11 @@ def read_environment(fields: Fields) -> dict[str, str]:
                 name,
                 remedy="use letters, digits and _, no digit first",
             )
-        elif reason := _refusal(name):
+        elif reason := refusal(name):
             fields.error(f"environment variable {name}: {reason}", at, name, remedy="remove it")
         if "\0" in value:
             fields.error(f"{name} holds a NUL character", at, name, remedy="remove the character")
     return variables
-
-
-def _refusal(name: str) -> str | None:
-    upper = name.upper()
-    for prefix, reason in _REFUSED_PREFIXES.items():
-        if upper.startswith(prefix):
-            return reason
-    return _REFUSED_NAMES.get(upper)
 
 
 def read_tags(fields: Fields, key: str, provider: str) -> dict[str, str]:
