@@ -31,6 +31,7 @@ from mlstacks_dagster.engines.tf_state import (
     check_state_file,
     parse_state,
     restore_cut_off_state,
+    set_cut_off_aside,
 )
 from mlstacks_dagster.engines.tools import TerraformTool
 from mlstacks_dagster.errors import MlstacksError, StateError
@@ -266,6 +267,10 @@ class TerraformEngine:
         """Save a state that an earlier apply could not save (disk full, bucket unreachable)."""
         errored = workspace.errored_state
         if not errored.exists():
+            return
+        if aside := set_cut_off_aside(errored):
+            text = "an earlier run could not even save its state whole; what is there is in"
+            on_event(Event(f"{workspace.unit}: {text} {aside}", "milestone"))
             return
         try:
             self._calls.run_locking(
