@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mlstacks_dagster.catalog.config import assign_config, zenml_version
@@ -10,6 +11,7 @@ from mlstacks_dagster.catalog.models import Plan, PlannedUnit
 from mlstacks_dagster.catalog.selection import Selection, select
 from mlstacks_dagster.catalog.unit_inputs import SECRET
 from mlstacks_dagster.errors import Problem, SpecError
+from mlstacks_dagster.spec.environment import chooses_account
 from mlstacks_dagster.spec.models import Provider, Stack
 
 __all__ = ["DEFAULT_REGIONS", "resolve"]
@@ -42,6 +44,7 @@ def resolve(stack: Stack, catalog: Catalog) -> Plan:
     )
     warnings += _cluster_elsewhere(stack, region)
     warnings += _crossings(units)
+    warnings += _other_accounts(stack, units)
     return Plan(
         stack=stack.name,
         provider=stack.provider,
@@ -122,3 +125,26 @@ def _crossings(units: tuple[PlannedUnit, ...]) -> list[str]:
         " them (give both the same region)"
         for user, provider in sorted(found)
     ]
+
+
+def _other_accounts(stack: Stack, units: tuple[PlannedUnit, ...]) -> list[str]:
+    """Return a warning for each component that may end up in another account than the rest."""
+
+    def access(environment: Mapping[str, str]) -> dict[str, str]:
+        return {n: v for n, v in environment.items() if chooses_account(n)}
+
+    found = []
+    for component in stack.components:
+        own = access(component.environment)
+        rest = sorted(unit.name for unit in units if access(unit.environment) != own)
+        if own and rest:
+            problem = component.source.problem(
+                f"component {component.name} has credentials of its own ({', '.join(own)}), while"
+                f" {', '.join(rest)} {'has' if len(rest) == 1 else 'have'} others: if they are"
+                " another account's, the stack is split over two",
+                *("metadata", "environment_variables", next(iter(own))),
+                remedy="set them where you start mlstacks-dagster, for the whole stack, or give the"
+                " component a stack of its own",
+            )
+            found.append(str(problem))
+    return found

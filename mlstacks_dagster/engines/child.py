@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from mlstacks_dagster.engines.process_record import ProcessRecord, group_members
-from mlstacks_dagster.errors import ToolNotFoundError
+from mlstacks_dagster.errors import InputError, ToolNotFoundError
 
 __all__ = ["TICK_SECONDS", "Child", "end_group", "start_process"]
 
@@ -111,7 +112,8 @@ def start_process(
     """Start a program in a session of its own; the files that it makes are private.
 
     ``env`` is its whole environment; without ``stdin`` it has nothing to read.
-    Raises :class:`ToolNotFoundError` when there is no such program.
+    Raises :class:`ToolNotFoundError` when there is no such program, and :class:`InputError` when
+    ``env`` is more than the system gives to a process.
     """
     try:
         return subprocess.Popen(  # noqa: S603 - argv comes from pure functions, never a shell
@@ -125,10 +127,23 @@ def start_process(
             umask=0o077,
             pass_fds=pass_fds,
         )
-    except (FileNotFoundError, PermissionError) as error:
-        if not cwd.is_dir():
+    except OSError as error:
+        if error.errno == errno.E2BIG:
+            raise _too_large(argv, env) from error
+        if not isinstance(error, FileNotFoundError | PermissionError) or not cwd.is_dir():
             raise
         raise ToolNotFoundError(
             f"{argv[0]} can't be started: {error.strerror}",
             remedy="see which tools were found: mlstacks-dagster tools",
         ) from error
+
+
+def _too_large(argv: tuple[str, ...], env: Mapping[str, str]) -> InputError:
+    sizes = {name: len(os.fsencode(value)) for name, value in env.items()}
+    name = max(sizes, key=sizes.__getitem__, default="")
+    return InputError(
+        f"{argv[0]} can't be started: its environment is too large; the largest variable is"
+        f" {name} with {sizes.get(name, 0)} bytes, of {sum(sizes.values())} in all",
+        remedy="make it shorter, or put the value into a file and name the file; a system takes"
+        " about 128 KiB in one variable",
+    )

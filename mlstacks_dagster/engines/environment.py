@@ -9,8 +9,15 @@ from pathlib import Path
 
 from mlstacks_dagster.engines.wiring import Wiring
 from mlstacks_dagster.errors import InputError
+from mlstacks_dagster.spec.environment import is_cloud_access, refusal
 
-__all__ = ["is_emulated", "terraform_environment", "tool_environment", "user_cli_config"]
+__all__ = [
+    "is_emulated",
+    "terraform_environment",
+    "tool_environment",
+    "user_cli_config",
+    "withheld",
+]
 
 _ALLOWED = re.compile(
     r"(PATH|HOME|USER|LOGNAME|LANG|LANGUAGE|TZ|TMPDIR|LC_.*"
@@ -18,8 +25,6 @@ _ALLOWED = re.compile(
     r"|SSL_CERT_FILE|SSL_CERT_DIR|AWS_.*|GOOGLE_.*|CLOUDSDK_.*"
     r"|TF_TOKEN_.*|TF_CLI_CONFIG_FILE)\Z"
 )
-_CLOUD_ACCESS = re.compile(r"AWS_|GOOGLE_|CLOUDSDK_")
-_REFUSED = re.compile(r"TF_|LD_|DYLD_|PYTHON|MLSTACKS_|DAGSTER_|(KUBECONFIG|HOME|PATH)\Z")
 _NO_CREDENTIALS = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -38,18 +43,22 @@ def tool_environment(
     """
     env = {name: value for name, value in base.items() if _ALLOWED.match(name)}
     for name, value in unit.items():
-        if _REFUSED.match(name):
+        if reason := refusal(name):
             raise InputError(
-                f"environment_variables: {name} is not passed on, since it would change how the "
-                "tool itself works",
+                f"environment_variables: {name} is not passed on: {reason}",
                 remedy="remove it; inputs of a component belong under metadata.config",
             )
         env[name] = value
     if is_emulated(wiring):
-        env = {name: value for name, value in env.items() if not _CLOUD_ACCESS.match(name)}
+        env = {name: value for name, value in env.items() if not is_cloud_access(name)}
         env.update(_NO_CREDENTIALS)
     env.update(wiring.environment)
     return env
+
+
+def withheld(unit: Mapping[str, str], wiring: Wiring) -> tuple[str, ...]:
+    """Return the names in ``unit`` that its tools don't get, since an emulator has its own."""
+    return tuple(filter(is_cloud_access, unit)) if is_emulated(wiring) else ()
 
 
 def terraform_environment(

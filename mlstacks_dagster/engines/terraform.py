@@ -25,13 +25,13 @@ from mlstacks_dagster.engines.tf_plan import (
 from mlstacks_dagster.engines.tf_recovery import Crashes, whoami
 from mlstacks_dagster.engines.tf_stage import UnitRequest, Workspace, stage, write_imports
 from mlstacks_dagster.engines.tf_state import (
-    LockInfo,
     OutputValue,
     StateResource,
     StateSnapshot,
     check_state_file,
     parse_state,
     restore_cut_off_state,
+    set_cut_off_aside,
 )
 from mlstacks_dagster.engines.tools import TerraformTool
 from mlstacks_dagster.errors import MlstacksError, StateError
@@ -220,13 +220,6 @@ class TerraformEngine:
         """Release a state lock, whoever holds it."""
         self._calls.unlock(workspace, lock_id, on_event)
 
-    def stale_lock(self, workspace: Workspace, lock: LockInfo) -> bool:
-        """Tell whether ``lock`` is one that a killed command of this unit left behind.
-
-        Such a lock is released without being asked for; others are awaited.
-        """
-        return self._calls.stale(workspace, lock)
-
     def _plan(
         self, workspace: Workspace, argv: Callable[[int], tuple[str, ...]], on_event: OnEvent
     ) -> PlanResult:
@@ -274,6 +267,10 @@ class TerraformEngine:
         """Save a state that an earlier apply could not save (disk full, bucket unreachable)."""
         errored = workspace.errored_state
         if not errored.exists():
+            return
+        if aside := set_cut_off_aside(errored):
+            text = "an earlier run could not even save its state whole; what is there is in"
+            on_event(Event(f"{workspace.unit}: {text} {aside}", "milestone"))
             return
         try:
             self._calls.run_locking(

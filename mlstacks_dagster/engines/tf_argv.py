@@ -9,7 +9,6 @@ __all__ = [
     "apply_argv",
     "force_unlock_argv",
     "init_argv",
-    "output_argv",
     "plan_argv",
     "show_plan_argv",
     "state_pull_argv",
@@ -61,11 +60,6 @@ def apply_argv(tool: Sequence[str], planfile: Path, *, lock_timeout: int = 0) ->
 def show_plan_argv(tool: Sequence[str], planfile: Path) -> Argv:
     """``show`` of a saved plan as JSON; the output holds secrets."""
     return (*tool, "show", "-no-color", "-json", str(planfile))
-
-
-def output_argv(tool: Sequence[str]) -> Argv:
-    """``output`` of all outputs as JSON; the output holds secrets."""
-    return (*tool, "output", "-no-color", "-json")
 
 
 def force_unlock_argv(tool: Sequence[str], lock_id: str) -> Argv:

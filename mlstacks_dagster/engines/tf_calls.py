@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +22,8 @@ from mlstacks_dagster.engines.tools import TerraformTool
 from mlstacks_dagster.errors import StateLockedError
 
 __all__ = ["Outcome", "TerraformCalls", "ignore"]
+
+_FULL_BYTES = 64 << 10  # less than a state or a log needs
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,7 @@ class TerraformCalls:
             tail=parser.tail,
             state_file=workspace.state_file,
             log=command.log,
+            full=_full_disk(workspace),
         )
 
     def read(self, workspace: Workspace, argv: tuple[str, ...]) -> str:
@@ -169,3 +173,13 @@ class TerraformCalls:
     def _environment(self, workspace: Workspace) -> dict[str, str]:
         cache = self.cache_of(workspace)
         return terraform_environment(workspace.request.environment, workspace.cli_config, cache)
+
+
+def _full_disk(workspace: Workspace) -> Path | None:
+    """Return a folder that Terraform writes to and whose disk is full."""
+    state = workspace.state_file
+    for folder in (workspace.root, *([state.parent] if state else [])):
+        with suppress(OSError):
+            if shutil.disk_usage(folder).free < _FULL_BYTES:
+                return folder
+    return None

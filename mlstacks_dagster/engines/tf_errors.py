@@ -47,6 +47,7 @@ _LOCKED = re.compile(r"acquiring the state lock", re.IGNORECASE)
 _FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 _STALE_PLAN = re.compile(r"Saved plan is stale")
 
+_FREE_SPACE = "free some space on that disk and run the same command again: nothing is lost"
 _SHOWN_ERRORS = 5
 
 
@@ -63,17 +64,22 @@ def command_failed(
     tail: Sequence[str] = (),
     state_file: Path | None = None,
     log: Path | None = None,
+    full: Path | None = None,
 ) -> MlstacksError:
     """Return the error for a command that failed.
 
     ``what`` names it (``terraform apply of s3``); ``errors`` and ``tail``, its last plain
-    lines, are redacted already.
+    lines, are redacted already; ``full`` is a folder that it writes to whose disk is full, on
+    which Terraform's own words are lost.
     """
     text = "\n".join(error.text for error in errors)
     shown = "\n".join(f"Error: {error}" for error in errors[:_SHOWN_ERRORS])
     if len(errors) > _SHOWN_ERRORS:
         shown += f"\n... and {len(errors) - _SHOWN_ERRORS} more"
     message = f"{what} failed\n{shown}" if shown else _without_diagnostics(what, returncode, tail)
+    if full is not None:
+        message += f"\nno space is left on the disk of {full}"
+        return CommandError(message, returncode=returncode, remedy=_FREE_SPACE)
     if special := _state_problem(what, message, text, state_file):
         return special
     if returncode >= 0 and is_transient(errors):
@@ -116,7 +122,7 @@ def _without_diagnostics(what: str, returncode: int, tail: Sequence[str]) -> str
 
 def _remedy(text: str, returncode: int, log: Path | None) -> str:
     if _FULL.search(text):
-        return "free some space on that disk and run the same command again"
+        return _FREE_SPACE
     if _CREDENTIALS.search(text):
         return (
             "the cloud refuses the credentials: log in again or check AWS_PROFILE, "

@@ -16,6 +16,7 @@ __all__ = ["Diagnostic", "Event", "OnEvent", "StreamParser"]
 
 EventKind = Literal["line", "milestone", "progress", "error"]
 
+_JSON_MESSAGE = '{"@'
 _DECORATION = re.compile(r"\x1b\[[0-9;]*m|^[╷│╵]\s?")
 
 
@@ -95,6 +96,10 @@ class StreamParser:
     def feed(self, line: str) -> None:
         """Take one line of output."""
         message = _message(line)
+        if message is None and line.startswith(_JSON_MESSAGE):
+            # Cut off, by a full disk or a kill. It may be the state, which holds secrets.
+            self._feed_plain("(a message of Terraform's was cut off)")
+            return
         if message is None:
             self._feed_plain(self._redact(_DECORATION.sub("", _DECORATION.sub("", line))))
             return

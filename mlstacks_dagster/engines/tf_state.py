@@ -23,6 +23,7 @@ __all__ = [
     "parse_lock",
     "parse_state",
     "restore_cut_off_state",
+    "set_cut_off_aside",
 ]
 
 
@@ -163,6 +164,20 @@ def check_state_file(path: Path) -> None:
     else:
         remedy = "restore it from your own backup; nothing was changed"
     raise StateError(f"the Terraform state {path} is damaged: {problem}", remedy=remedy)
+
+
+def set_cut_off_aside(path: Path) -> Path | None:
+    """Move a state that a full disk cut off out of the way; None when it is whole.
+
+    Nobody can use it: what it should tell is found by the marks in the cloud.
+    """
+    try:
+        json.loads(path.read_bytes())
+    except ValueError:
+        aside = path.with_name(f"{path.name}.cut-off")
+        path.replace(aside)
+        return aside
+    return None
 
 
 def restore_cut_off_state(path: Path, at: float) -> Path | None:

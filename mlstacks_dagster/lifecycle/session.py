@@ -17,7 +17,8 @@ from functools import cached_property
 from typing import Any, Literal
 
 from mlstacks_dagster.catalog.models import Plan, PlannedUnit
-from mlstacks_dagster.engines.environment import tool_environment
+from mlstacks_dagster.engines.environment import tool_environment, withheld
+from mlstacks_dagster.engines.redaction import secret_values
 from mlstacks_dagster.engines.tf_events import Event
 from mlstacks_dagster.engines.wiring import Wiring, load_wiring
 from mlstacks_dagster.ledger.records import Operation, StackRecord, UnitRecord
@@ -185,9 +186,18 @@ class Session(ABC):
 
     @cached_property
     def environment(self) -> dict[str, str]:
-        """The environment of the unit's processes and SDK clients."""
-        own = unseal(self.unit.environment, self.settings)
+        """The environment of the unit's processes and SDK clients; says what it leaves out."""
+        own = self._own_environment
+        if names := withheld(own, self.wiring):
+            self.report.milestone(
+                f"{self.unit.name}: not passed on to the tools: {', '.join(sorted(names))}"
+                " (the sandbox has an endpoint and credentials of its own)"
+            )
         return tool_environment(process_environment(), own, self.wiring)
+
+    @cached_property
+    def _own_environment(self) -> dict[str, str]:
+        return unseal(self.unit.environment, self.settings)
 
     def record(self) -> UnitRecord | None:
         """Return the ledger's row of this unit."""
@@ -244,11 +254,7 @@ class Session(ABC):
         return record.outputs.get(output)
 
     def secret_words(self) -> tuple[str, ...]:
-        """Return the values of the environment that must not be shown."""
-        env = self.environment
-        words = ("SECRET", "TOKEN", "PASSWORD", "KEY")
-        return tuple(
-            value
-            for name, value in env.items()
-            if any(w in name.upper() for w in words) and len(value) > 4
-        )
+        """Return what must not be shown: the component's own values, and passed credentials."""
+        theirs = self.wiring.environment  # an emulator's keys open nothing
+        passed = {n: v for n, v in self.environment.items() if theirs.get(n) != v}
+        return tuple(sorted(secret_values(self._own_environment, passed)))

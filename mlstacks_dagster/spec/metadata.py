@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 
+from mlstacks_dagster.spec.environment import refusal
 from mlstacks_dagster.spec.fields import Fields
 
 __all__ = [
@@ -28,27 +29,6 @@ _OUR_TAG = "Name"
 _ONE_CASE = "IAM takes the two for one key: keep one of them"
 
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_LOADER = "it changes which programs or libraries are run"
-_OURS = "it changes this program's own settings"
-_REFUSED_NAMES: Mapping[str, str] = {
-    "BASH_ENV": _LOADER,
-    "ENV": _LOADER,
-    "GCONV_PATH": _LOADER,
-    "HOME": "it moves the folders of credentials and caches",
-    "IFS": _LOADER,
-    "KUBECONFIG": "each run has a kubeconfig of its own",
-    "PATH": _LOADER,
-    "SHELL": _LOADER,
-}
-_REFUSED_PREFIXES: Mapping[str, str] = {
-    "LD_": _LOADER,
-    "DYLD_": _LOADER,
-    "PYTHON": _LOADER,
-    "TF_": "Terraform's variables, arguments, logs and data folder are set by this program",
-    "HELM_": "Helm's plug-ins and folders are set by this program",
-    "MLSTACKS_": _OURS,
-    "DAGSTER_": _OURS,
-}
 
 
 def read_environment(fields: Fields) -> dict[str, str]:
@@ -63,7 +43,7 @@ def read_environment(fields: Fields) -> dict[str, str]:
                 name,
                 remedy="use letters, digits and _, no digit first",
             )
-        elif reason := _refusal(name):
+        elif reason := refusal(name):
             fields.error(f"environment variable {name}: {reason}", at, name, remedy="remove it")
         if "\0" in value:
             fields.error(f"{name} holds a NUL character", at, name, remedy="remove the character")
@@ -75,14 +55,6 @@ def read_environment(fields: Fields) -> dict[str, str]:
                 remedy="an environment variable takes no more: keep it in a file and name the file",
             )
     return variables
-
-
-def _refusal(name: str) -> str | None:
-    upper = name.upper()
-    for prefix, reason in _REFUSED_PREFIXES.items():
-        if upper.startswith(prefix):
-            return reason
-    return _REFUSED_NAMES.get(upper)
 
 
 def read_tags(fields: Fields, key: str, provider: str) -> dict[str, str]:

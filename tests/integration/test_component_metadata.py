@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from mlstacks_dagster.engines.tools import find_terraform
 from tests.integration.account import Account
 from tests.integration.conftest import Sandbox
 from tests.integration.stacks import write_stack
+from tests.integration.terraform_wrappers import Recorder
 
 pytestmark = pytest.mark.slow
 
@@ -48,33 +47,10 @@ def test_a_components_region_is_where_it_is_made(sandbox: Sandbox) -> None:
     assert away.everything() == before_away
 
 
-class Recorder:
-    """A Terraform that notes its environment before it becomes the real one."""
-
-    def __init__(self, sandbox: Sandbox, folder: Path) -> None:
-        real = find_terraform(sandbox.settings).argv
-        self.program, self._notes = folder / "terraform", folder / "notes.jsonl"
-        self.program.write_text(
-            f"#!{sys.executable} -I\n"
-            "import json, os, sys\n"
-            "note = {'verb': sys.argv[1], 'folder': os.getcwd(), 'env': dict(os.environ)}\n"
-            f"with open({str(self._notes)!r}, 'a') as notes:\n"
-            "    notes.write(json.dumps(note) + '\\n')\n"
-            f"real = {real!r}\n"
-            "os.execv(real[0], [*real, *sys.argv[1:]])\n"
-        )
-        self.program.chmod(0o755)
-
-    def seen(self, unit: str) -> list[tuple[str, dict[str, str]]]:
-        """Return verb and environment of each command of a unit so far; forget none."""
-        notes = [json.loads(line) for line in self._notes.read_text().splitlines()]
-        return [(n["verb"], n["env"]) for n in notes if f"/{unit}/" in n["folder"]]
-
-
 def test_environment_variables_reach_their_units_process_only(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    recorder = Recorder(sandbox, tmp_path)
+    recorder = Recorder(sandbox.settings, tmp_path)
     file = write_stack(sandbox.stacks / "s", "env", SMALL)
     given = {"TEAM_COLOUR": "mauve", "AWS_SECRET_ACCESS_KEY": "mine"}
     _amend(file, "artifact_store", environment_variables=given)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import subprocess
 from pathlib import Path
 
@@ -117,27 +116,3 @@ def test_disk_full_in_the_work_folder(sandbox: Sandbox) -> None:
             _deploy(sandbox, file, code=0)
             return
     pytest.skip("mounting a small file system needs root")
-
-
-def test_no_secret_is_readable(sandbox: Sandbox) -> None:
-    """Planted credentials are looked for in Dagster's storage, logs, and open files."""
-    planted = "PLANTEDsecretValue0123456789"
-    file = write_stack(
-        sandbox.stacks / "s",
-        "secretive",
-        BUCKET,
-        environment={"AWS_SECRET_ACCESS_KEY": planted, "EXTRA_API_TOKEN": planted + "T"},
-    )
-    done = sandbox.cli.run("deploy", "-f", str(file), "--sandbox", AWS_SESSION_TOKEN=planted)
-    assert planted not in done.stdout + done.stderr
-    holders = [
-        path
-        for path in sandbox.home.rglob("*")
-        if path.is_file() and "mirror" not in path.parts and planted.encode() in path.read_bytes()
-    ]
-    # The user's own file holds it, and so may our private copies; nobody else reads them.
-    for path in holders:
-        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
-        assert "storage" not in path.parts, f"in Dagster's storage: {path}"
-        assert path.suffix != ".log", path
-    assert stat.S_IMODE((sandbox.home / "dagster").stat().st_mode) == 0o700

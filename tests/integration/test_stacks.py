@@ -243,15 +243,3 @@ def test_drift_is_seen_and_repaired_by_the_next_deploy(sandbox: Sandbox) -> None
     }
     assert s3.get_public_access_block(Bucket=bucket)
     assert drift_unit(job, sandbox.settings, Quiet()).status == "in_sync"
-
-
-def test_environment_variables_reach_the_tool(sandbox: Sandbox) -> None:
-    wrong = {"AWS_ACCESS_KEY_ID": "planted-id", "AWS_MAX_ATTEMPTS": "2"}
-    file = write_stack(sandbox.stacks / "s", "env", (("artifact_store", "s3"),), environment=wrong)
-    sandbox.cli.run("deploy", "-f", str(file), "--sandbox")
-    refused = yaml.safe_load((file.parent / "artifact_store.yaml").read_text())
-    refused["metadata"]["environment_variables"] = {"TF_LOG": "trace"}
-    (file.parent / "artifact_store.yaml").write_text(yaml.safe_dump(refused))
-    said = sandbox.cli.run("validate", "-f", str(file), code=2).stderr
-    assert "TF_LOG" in said
-    assert "artifact_store.yaml:" in said

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from mlstacks_dagster.engines.process import Command, OnLine, ProcessRunner
 from mlstacks_dagster.engines.process_record import read_record
 from mlstacks_dagster.engines.redaction import Redactor
 from mlstacks_dagster.engines.terraform import Event, TerraformEngine
+from mlstacks_dagster.engines.tf_init import cache_lock
 from mlstacks_dagster.engines.tf_stage import UnitRequest, Workspace
 from mlstacks_dagster.engines.tools import TerraformTool, find_terraform
 from mlstacks_dagster.engines.wiring import CLOUD, Wiring
@@ -253,6 +255,18 @@ def test_init_runs_once_and_again_only_when_something_changed(bench):
     assert bench.engine.init(bench.engine.stage(bench.request()))
 
 
+def test_init_waits_for_its_turn_at_the_provider_cache(bench):
+    (bench.module / "main.tf").write_text(QUICK)
+    workspace = bench.engine.stage(bench.request())
+    init = threading.Thread(target=bench.engine.init, args=(workspace,))
+    with cache_lock(bench.settings.plugin_cache):
+        init.start()
+        init.join(1.0)
+        assert not workspace.log("init").exists(), "two inits at one cache"
+    init.join(WAIT_SECONDS)
+    assert workspace.log("init").exists()
+
+
 def test_an_error_in_the_module_names_file_and_line(bench):
     workspace = bench.stage('resource "terraform_data" "x" {\n  inptu = 1\n}\n')
     with pytest.raises(CommandError) as caught:
@@ -365,7 +379,8 @@ class Starter:
             from pathlib import Path
             from mlstacks_dagster.engines.process import ProcessRunner
             from mlstacks_dagster.engines.terraform import TerraformEngine
-            from mlstacks_dagster.engines.tf_stage import UnitRequest
+            from mlstacks_dagster.engines.tf_init import cache_lock
+from mlstacks_dagster.engines.tf_stage import UnitRequest
             from mlstacks_dagster.engines.tools import find_terraform
             from mlstacks_dagster.settings import Settings
             home, module, work, state = map(Path, sys.argv[1:])

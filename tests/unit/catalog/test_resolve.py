@@ -390,3 +390,27 @@ def test_a_rule_that_needs_what_only_the_deploy_knows_is_left_to_it(
     )
     plan = stacks.plan(folder, {**S3, "config": {"size": 20}})
     assert plan.unit("bucket").variables == {"size": 20}
+
+
+def test_credentials_that_only_a_part_of_the_stack_has_are_a_warning(
+    cluster: Folder, stacks: Stacks
+) -> None:
+    own = {"environment_variables": {"MY_FLAG": "1", "AWS_PROFILE": "prod"}}
+    (warning,) = stacks.plan(cluster, KUBERNETES | own).warnings
+    assert warning.startswith(f"{stacks.path}/")
+    assert line_of(stacks, 0, "AWS_PROFILE") in warning
+    assert "(AWS_PROFILE)" in warning
+    assert "cluster, network have others" in warning
+    assert "a stack of its own" in warning
+    assert "prod" not in warning
+
+    two = {"environment_variables": {"AWS_PROFILE": "dev"}}
+    found = stacks.plan(cluster, S3 | own, REGISTRY | two).warnings
+    assert ["bucket has others" in w or "registry has others" in w for w in found] == [True] * 2
+
+
+def test_credentials_that_all_units_share_are_no_warning(cluster: Folder, stacks: Stacks) -> None:
+    own = {"environment_variables": {"AWS_PROFILE": "prod"}}
+    assert stacks.plan(cluster, S3 | own, REGISTRY | own).warnings == ()
+    other = {"environment_variables": {"AWS_REGION": "eu-west-1"}}
+    assert stacks.plan(cluster, S3 | other, REGISTRY).warnings == ()

@@ -58,6 +58,13 @@ def test_the_first_that_is_new_enough_is_taken(tmp_path, versions, expected):
     assert Machine(tmp_path, **versions).find(tmp_path).name == expected
 
 
+@pytest.mark.parametrize(("program", "name"), [("terraform", "terraform"), ("tofu-1", "tofu")])
+def test_the_name_is_the_programs_and_not_its_folders(tmp_path, program, name):
+    (tmp_path / "tofu").mkdir()
+    machine = Machine(tmp_path / "tofu", **{program: "1.11.4"})
+    assert machine.find(tmp_path, tmp_path / "tofu" / program).name == name
+
+
 def test_with_nothing_anywhere_the_error_says_where_it_looked_and_how_to_get_one(tmp_path):
     with pytest.raises(ToolNotFoundError) as caught:
         Machine(tmp_path, terraform="1.5.7").find(tmp_path)

@@ -46,7 +46,6 @@ def test_targets_are_planned_one_flag_each():
 
 def test_reading_commands():
     assert tf_argv.show_plan_argv(TF, Path("p")) == (*TF, "show", "-no-color", "-json", "p")
-    assert tf_argv.output_argv(TF) == (*TF, "output", "-no-color", "-json")
     assert tf_argv.state_pull_argv(TF) == (*TF, "state", "pull")
 
 
@@ -59,4 +58,4 @@ def test_state_repairs():
 
 def test_a_tool_of_several_words_comes_first_in_every_command():
     tool = ("python", "-I", "cli.py", "lib.so")
-    assert tf_argv.output_argv(tool)[:5] == (*tool, "output")
+    assert tf_argv.state_pull_argv(tool)[:5] == (*tool, "state")

@@ -134,3 +134,16 @@ def test_a_state_that_cannot_be_taken_over_is_kept_and_named(make):
     with pytest.raises(StateError, match=r"errored\.tfstate"):
         engine.init(workspace)
     assert workspace.errored_state.exists()
+
+
+@pytest.mark.parametrize("content", ["", '{"version": 4, "resou'])
+def test_a_state_that_a_full_disk_cut_off_is_set_aside(make, content):
+    script = Script(init=[(0, [])])
+    engine, workspace = make(script)
+    workspace.errored_state.write_text(content)
+    said: list[Event] = []
+    engine.init(workspace, on_event=said.append)
+    assert not workspace.errored_state.exists()
+    aside = workspace.errored_state.with_name("errored.tfstate.cut-off")
+    assert aside.read_text() == content
+    assert str(aside) in said[-1].text

@@ -134,3 +134,10 @@ def test_of_many_errors_the_first_are_shown_and_the_rest_counted():
     assert "error number 4" in text
     assert "error number 5" not in text
     assert "3 more" in text
+
+
+def test_on_a_full_disk_that_is_said_whatever_terraform_could_still_say():
+    error = command_failed("terraform apply", 1, (), tail=["rubbish"], full=Path("/small/work"))
+    assert "no space is left on the disk of /small/work" in error.message
+    assert "free some space on that disk and run the same command again" in error.remedy
+    assert not isinstance(error, TransientCommandError)

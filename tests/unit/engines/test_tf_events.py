@@ -93,6 +93,15 @@ def test_lines_that_only_look_like_json_are_plain():
         assert parser.tail == [line]
 
 
+def test_a_message_that_was_cut_off_is_not_shown_since_it_may_be_the_state():
+    """On a full disk Terraform prints the whole state, and the line ends where the disk does."""
+    dump = json.dumps({"@level": "info", "@message": "Emergency state dump", "state": "hunter22"})
+    whole, cut = feed(dump), feed(dump[:-3])
+    assert [e.text for e in whole[1]] == ["Emergency state dump"]
+    assert [e.text for e in cut[1]] == ["(a message of Terraform's was cut off)"]
+    assert "hunter22" not in f"{cut[0].tail} {cut[0].diagnostics}"
+
+
 def test_unknown_message_types_are_lines():
     _, events = feed({"@message": "later", "type": "invented_in_2030"})
     assert (events[0].text, events[0].kind) == ("later", "line")

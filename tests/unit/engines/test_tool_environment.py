@@ -8,6 +8,7 @@ from mlstacks_dagster.engines.environment import (
     terraform_environment,
     tool_environment,
     user_cli_config,
+    withheld,
 )
 from mlstacks_dagster.engines.wiring import CLOUD, Wiring
 from mlstacks_dagster.errors import InputError
@@ -71,7 +72,19 @@ def test_the_units_own_variables_reach_it_and_win_over_ours():
     assert (env["AWS_PROFILE"], env["MY_FLAG"]) == ("theirs", "1")
 
 
-@pytest.mark.parametrize("name", ["TF_CLI_ARGS", "TF_VAR_x", "LD_PRELOAD", "PATH", "KUBECONFIG"])
+def test_what_an_emulator_takes_the_place_of_is_named():
+    unit = {"AWS_PROFILE": "theirs", "CLOUDSDK_CONFIG": "/g", "MY_FLAG": "1"}
+    assert withheld(unit, SANDBOX) == ("AWS_PROFILE", "CLOUDSDK_CONFIG")
+    assert withheld(unit, CLOUD) == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "TF_CLI_ARGS", "TF_VAR_x", "LD_PRELOAD", "PATH", "KUBECONFIG", "HELM_PLUGINS", "BASH_ENV",
+        "ENV", "SHELL", "IFS", "GCONV_PATH", "PYTHONPATH", "tf_log", "MLSTACKS_HOME",
+    ],
+)  # fmt: skip
 def test_a_variable_that_would_bend_the_tool_is_refused_by_name(name):
     with pytest.raises(InputError, match=name):
         tool_environment({}, {name: "x"}, CLOUD)

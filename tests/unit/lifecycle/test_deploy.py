@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from mlstacks_dagster.engines.terraform import OutputValue
+from mlstacks_dagster.engines.wiring import Wiring
 from mlstacks_dagster.errors import (
     CommandCancelledError,
     CommandError,
@@ -227,13 +228,39 @@ def test_the_tags_hold_the_marks_and_the_users_own(world: World) -> None:
     assert world.variables()["tags"]["mlstacks-data"] == "delete"
 
 
-def test_secrets_of_the_environment_are_masked_in_what_the_tool_says(world: World) -> None:
-    world.units[0] = world.units[0].model_copy(update={"environment": {"MY_TOKEN": "letmein"}})
+def test_secrets_of_the_environment_are_masked_in_what_the_tool_says(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of-our-shell")
+    monkeypatch.setenv("https_proxy", "http://u:through-it@proxy:1")
+    own = {"MY_TOKEN": "letmein", "DB_PASS": "hunter22", "AWS_REGION": "eu-north-1"}
+    world.units[0] = world.units[0].model_copy(update={"environment": own})
     world.deploy("network")
     request = world.engine.requests[-1]
-    assert request.environment["MY_TOKEN"] == "letmein"
-    assert "letmein" not in request.redactor("it says letmein")
-    assert "letmein" not in repr(request)
+    assert own.items() <= request.environment.items()
+    for secret in ("letmein", "hunter22", "of-our-shell", "through-it"):
+        assert secret not in request.redactor(f"it says {secret}")
+        assert secret not in repr(request)
+    assert request.redactor("in eu-north-1") == "in eu-north-1"
+
+
+def test_an_emulators_own_keys_are_no_secret_and_what_they_replace_is_said(world: World) -> None:
+    world.settings.sandbox_dir.mkdir(parents=True)
+    keys = {"AWS_SECRET_ACCESS_KEY": "only-for-the-emulator"}
+    wiring = Wiring(target="sandbox", endpoint_url="http://127.0.0.1:1", environment=keys)
+    (world.settings.sandbox_dir / "wiring.json").write_text(wiring.model_dump_json())
+    own = {"AWS_SECRET_ACCESS_KEY": "hunter22", "MY_FLAG": "hunter33"}
+    world.units[0] = world.units[0].model_copy(update={"environment": own})
+    job = world.job("network", target="sandbox")
+    api.deploy_unit(job, world.settings, world.heard, world.tools)
+    request = world.engine.requests[-1]
+    assert request.environment["AWS_SECRET_ACCESS_KEY"] == "only-for-the-emulator"
+    assert request.environment["MY_FLAG"] == "hunter33"
+    shown = request.redactor("only-for-the-emulator hunter22 hunter33")
+    assert shown == "only-for-the-emulator *** ***"
+    said = [m for m in world.heard.milestones if "not passed on" in m]
+    assert len(said) == 1
+    assert said[0].startswith("network: not passed on to the tools: AWS_SECRET_ACCESS_KEY (")
 
 
 def test_progress_counts_resources_while_applying_only(world: World) -> None:
