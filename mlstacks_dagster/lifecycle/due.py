@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal
 
 from mlstacks_dagster.ledger.records import StackRecord
+from mlstacks_dagster.sweep.inventory.times import moment
 
 __all__ = [
     "Attempt",
@@ -155,8 +155,3 @@ def subject(stack: StackRecord) -> str:
 def run_key(stack: StackRecord, attempt: int) -> str:
     """Return the run key of a teardown; Dagster launches a key once, for ever."""
     return f"{subject(stack)}:{attempt}"
-
-
-def moment(seconds: float) -> str:
-    """Return a time for people."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

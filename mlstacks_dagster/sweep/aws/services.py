@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from mlstacks_dagster.sweep.aws.errors import Meaning, meaning
 from mlstacks_dagster.sweep.aws.look import Look
-from mlstacks_dagster.sweep.aws.names import owner_hint, tag_map
+from mlstacks_dagster.sweep.aws.names import tag_map
 from mlstacks_dagster.sweep.inventory.model import GLOBAL, Item, Ref
 from mlstacks_dagster.sweep.marks import has_marks
 
@@ -21,7 +21,6 @@ __all__ = [
     "own_tags",
     "role_refs",
     "split_arn",
-    "tags_or_ask",
     "unless_gone",
 ]
 
@@ -85,15 +84,6 @@ def may_be_ours(item: Item) -> bool:
     if item.tags is None or item.clusters or "owner-hint" in item.facts:
         return True
     return has_marks(item.tags)
-
-
-def tags_or_ask(
-    indexed: Mapping[str, Mapping[str, str]], arn: str, name: str, ask: Callable[[], Any]
-) -> dict[str, str]:
-    """Return a thing's tags by the index, else by a call if its name looks like ours."""
-    if arn in indexed:
-        return dict(indexed[arn])
-    return own_tags(ask()) if owner_hint(name) else {}
 
 
 def role_refs(*arns: str | None) -> tuple[Ref, ...]:
