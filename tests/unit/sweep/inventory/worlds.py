@@ -194,7 +194,7 @@ def _make(
         _name_cluster(rng, thing, ends)
     elif lens == "place":
         _put_into_vpc(rng, thing, others)
-    if rng.random() < 0.1 and maker == PEOPLE:
+    if rng.random() < 0.1 and thing.maker == PEOPLE:
         thing.tags = {"mlstacks-stack": DEAD}
     if rng.random() < 0.07:
         thing.clusters, thing.shared = (*thing.clusters, "foreign"), True
@@ -270,7 +270,9 @@ def _tell(rng: random.Random, thing: Thing) -> None:
     if thing.tags is not None and rng.random() < 0.3:
         thing.tags["mlstacks-data"] = rng.choice(("delete", "delete", "retain", "snapshot", "none"))
     thing.adopted = rng.random() < 0.04
-    thing.twice = thing.maker == LIVE and "mlstacks-install" in thing.tags and rng.random() < 0.3
+    thing.twice = (
+        thing.maker == LIVE and "mlstacks-install" in (thing.tags or {}) and rng.random() < 0.3
+    )
     if rng.random() < 0.05:
         thing.tags = None
 
