@@ -23,6 +23,7 @@ from mlstacks_dagster.ledger.models import (
 )
 
 __all__ = [
+    "COUNTS_AFTER",
     "KEPT_PLANS",
     "Place",
     "Sighting",
@@ -45,6 +46,9 @@ __all__ = [
 KEPT_PLANS = 60
 """How many plans an account keeps; those that were approved stay for ever."""
 
+COUNTS_AFTER = 900
+"""Seconds that must lie between two listings for the later one to count as another sweep."""
+
 _BATCH = 200
 _CLUSTERS = ("aws_eks_cluster", "google_container_cluster")
 
@@ -57,7 +61,10 @@ Thing = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Sighting:
-    """Since when (Unix seconds) a thing was seen in every listing, and in how many."""
+    """Since when (Unix seconds) a thing was seen in every listing, and in how many sweeps.
+
+    Listings less than :data:`COUNTS_AFTER` apart are one sweep.
+    """
 
     first_seen: int
     sweeps: int
@@ -99,7 +106,11 @@ def saw(
     listed: Collection[Place],
     now: int,
 ) -> None:
-    """Count a listing: ``things`` were seen, all else of ``listed`` places is gone."""
+    """Count a listing: ``things`` were seen, all else of ``listed`` places is gone.
+
+    A thing's ``last_seen`` is when it was last counted, so that listings in quick succession
+    add up to one sweep in a quarter of an hour; a time in the future is set back.
+    """
     _lock_account(session, provider, account)
     known = sightings(session, provider, account)
     seen, places = set(things), set(listed)
@@ -107,11 +118,10 @@ def saw(
     for batch in _batches(sorted(gone)):
         session.execute(delete(SightingRow).where(_is_one_of(provider, account, batch)))
     for batch in _batches(sorted(seen & set(known))):
-        session.execute(
-            update(SightingRow)
-            .where(_is_one_of(provider, account, batch))
-            .values(last_seen=now, sweeps=SightingRow.sweeps + 1)
-        )
+        rows = update(SightingRow).where(_is_one_of(provider, account, batch))
+        counts = SightingRow.last_seen <= now - COUNTS_AFTER
+        session.execute(rows.where(SightingRow.last_seen > now).values(last_seen=now))
+        session.execute(rows.where(counts).values(last_seen=now, sweeps=SightingRow.sweeps + 1))
     session.add_all(
         SightingRow(
             provider=provider,

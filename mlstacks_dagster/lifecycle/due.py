@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal
 
 from mlstacks_dagster.catalog.models import Plan
 from mlstacks_dagster.errors import InputError
 from mlstacks_dagster.ledger.records import StackRecord
 from mlstacks_dagster.spec.models import StackOptions
-from mlstacks_dagster.spec.options import LAST_MOMENT
+from mlstacks_dagster.sweep.inventory.times import moment
 
 __all__ = [
     "Attempt",
@@ -147,8 +146,3 @@ def subject(stack: StackRecord) -> str:
 def run_key(stack: StackRecord, attempt: int) -> str:
     """Return the run key of a teardown; Dagster launches a key once, for ever."""
     return f"{subject(stack)}:{attempt}"
-
-
-def moment(seconds: float) -> str:
-    """Return a time for people; none is later than the year 9999."""
-    return datetime.fromtimestamp(min(seconds, LAST_MOMENT), UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -115,7 +115,7 @@ class Sweeper:
         @contextmanager
         def lock() -> Iterator[None]:
             with self._lock(cloud.scope):
-                check_approval(plan, approval, cloud.scope, self.clock())
+                check_approval(plan, approval, cloud.scope, self.clock(), self.limits)
                 numbers.append(self.ledger.sweeps.approve(record.id, by))
                 yield
 

@@ -12,9 +12,11 @@ from typing import Any, Literal, Protocol
 
 __all__ = [
     "COMPONENT",
+    "DATA",
     "IDENTITY",
     "INSTALL",
     "PREFIX",
+    "PROTECT",
     "STACK",
     "UNCHECKED_TAGS",
     "DataClass",
@@ -30,6 +32,8 @@ PREFIX = "mlstacks-"
 INSTALL = "mlstacks-install"
 STACK = "mlstacks-stack"
 COMPONENT = "mlstacks-component"
+DATA = "mlstacks-data"
+PROTECT = "mlstacks-protect"
 IDENTITY = (INSTALL, STACK, COMPONENT)
 """The marks that together say whose a resource is."""
 
@@ -92,8 +96,8 @@ def ownership_marks(
         COMPONENT: mark_value(component),
         "mlstacks-created": str(int(created)),
         "mlstacks-expires": "never" if expires is None else str(int(expires)),
-        "mlstacks-data": mark_value(data),
-        "mlstacks-protect": "true" if protect else "false",
+        DATA: mark_value(data),
+        PROTECT: "true" if protect else "false",
     }
 
 

@@ -20,9 +20,27 @@ from mlstacks_dagster.sweep.aws.services import may_be_ours
 from mlstacks_dagster.sweep.inventory.handlers import Kind
 from mlstacks_dagster.sweep.inventory.model import GLOBAL, Item, Ref
 
-__all__ = ["HANDLERS"]
+__all__ = ["HANDLERS", "instances"]
 
 _GROUP_TAG = "aws:autoscaling:groupName"
+
+
+def instances(look: Look) -> frozenset[str]:
+    """Return the ids of the region's instances that aren't terminated, asked for once."""
+    return look.once(
+        "instances:ids",
+        lambda: frozenset(
+            raw["InstanceId"] for raw in _raws(look) if raw["State"]["Name"] != "terminated"
+        ),
+    )
+
+
+def _raws(look: Look) -> list[Raw]:
+    return look.once("instances", lambda: list(_INSTANCES.raws(look)))
+
+
+def _find_instances(look: Look) -> Iterator[Item]:
+    return (item for raw in _raws(look) if (item := _instance(look, raw)) is not None)
 
 
 def _holding_group(look: Look, name: str | None) -> tuple[Ref, ...]:
@@ -178,7 +196,7 @@ HANDLERS = (
             proofs=VPC_PROOFS,
             held_by=("autoscaling:group",),
         ),
-        _INSTANCES.find,
+        _find_instances,
         _terminate,
         _INSTANCES.read,
     ),

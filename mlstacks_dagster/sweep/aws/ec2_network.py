@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from mlstacks_dagster.sweep.aws.ec2_compute import instances
 from mlstacks_dagster.sweep.aws.ec2_endpoints import endpoints
 from mlstacks_dagster.sweep.aws.ec2_listing import (
     GOES_ALONG,
@@ -24,6 +25,7 @@ from mlstacks_dagster.sweep.inventory.model import Item, Ref
 __all__ = ["HANDLERS"]
 
 _CNI_CREATED = "node.k8s.amazonaws.com/createdAt"
+_CNI_NODE = "node.k8s.amazonaws.com/instance_id"
 _MADE = re.compile(r"^(aws-K8S-i-|aws-k8s-(branch|trunk)-eni|Amazon EKS |ELB )")
 _CLUSTER = re.compile(r"^Amazon EKS \S+$")
 _MODERN = re.compile(r"^ELB ((?:app|net|gwy)/[^/]+/[0-9a-f]+)$")
@@ -55,6 +57,7 @@ def _interface(look: Look, raw: Raw) -> Item:
     tags = tag_map(raw.get("TagSet", ()))
     description = raw.get("Description", "")
     holder = look.once("holders", lambda: _holders(look)).get(raw["NetworkInterfaceId"])
+    users = (*_users(look, raw, description), *_node(look, tags))
     managed = raw.get("RequesterManaged") or holder is not None
     place = in_vpc(look, raw, managed or _MADE.match(description))
     return look.item(
@@ -68,7 +71,7 @@ def _interface(look: Look, raw: Raw) -> Item:
             *look.refs("ec2:subnet", [raw.get("SubnetId")]),
             *look.refs("ec2:security-group", [g["GroupId"] for g in raw.get("Groups", ())]),
         ),
-        used_by=_users(look, raw, description) if holder is None else (holder,),
+        used_by=tuple(dict.fromkeys(users)) if holder is None else (holder,),
         texts=[description],
         facts={
             "state": raw.get("Status"),
@@ -113,6 +116,12 @@ def _users(look: Look, raw: Raw, description: str) -> tuple[Ref, ...]:
             return look.refs(type_, [match[1]])
     holder = description or raw.get("RequesterId") or attachment.get("AttachmentId") or "unknown"
     return look.refs("aws:service", [holder])
+
+
+def _node(look: Look, tags: Mapping[str, str]) -> tuple[Ref, ...]:
+    """Return the node whose network plugin made an interface, attached or in reserve."""
+    node = tags.get(_CNI_NODE)
+    return look.refs("ec2:instance", [node]) if node and node in instances(look) else ()
 
 
 def _partition(region: str) -> str:

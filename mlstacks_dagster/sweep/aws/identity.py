@@ -216,8 +216,30 @@ def _delete_provider(look: Look, item: Item) -> str | None:
     return None
 
 
+_RUNS_WITH_ROLE = (
+    "eks:cluster",
+    "eks:fargate-profile",
+    "eks:nodegroup",
+    "iam:instance-profile",
+    "sagemaker:domain",
+    "sagemaker:feature-group",
+    "sagemaker:mlflow-tracking-server",
+    "sagemaker:model",
+    "sagemaker:notebook-instance",
+    "sagemaker:pipeline",
+)
+# IAM itself refuses to delete none of what is still needed, but for attached roles and policies.
+_HELD_BY = {
+    "iam:instance-profile": ("autoscaling:group", "ec2:instance", "ec2:launch-template"),
+    "iam:oidc-provider": ("eks:cluster",),
+    "iam:policy": ("iam:role",),
+    "iam:role": _RUNS_WITH_ROLE,
+}
+
+
 def _kind(type_: str, title: str, rank: int) -> Kind:
-    return Kind(type_, title, rank, is_global=True, proofs=_PROOFS)
+    held_by = _HELD_BY[type_]
+    return Kind(type_, title, rank, is_global=True, proofs=_PROOFS, held_by=held_by)
 
 
 HANDLERS = (

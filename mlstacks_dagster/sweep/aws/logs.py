@@ -97,6 +97,7 @@ HANDLERS = (
             85,
             usd_per_month=lambda item: float(item.facts.get("bytes", "0")) * _USD_PER_BYTE,
             proofs=("T1 our tags, by the tagging index", "T2 its cluster's name", NAME_PROOF),
+            reborn=True,
         ),
         _find,
         _delete,

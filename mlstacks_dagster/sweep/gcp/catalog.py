@@ -15,7 +15,6 @@ __all__ = ["KINDS", "GcpKind", "RestList", "kind_of_collection", "snake"]
 _HOURS = 730.0
 _T1 = ("T1: labels mlstacks-install and mlstacks-stack",)
 _MARKED = ("T1: description mlstacks:INSTALL:STACK",)
-_INSIDE = "T3: inside our network"
 _BY_UID = "T2: recorded cluster id in its name"
 
 
@@ -141,8 +140,7 @@ _COMPUTE = (
     _compute("image", "VM image", 56, "images", _T1, data=True, is_global=True,
              usd_per_month=lambda item: _gigabytes(item) * 0.05),
     _compute("route", "route", 70, "routes",
-             (*_MARKED, "T2: network tags gke-NAME-HASH8-node", _INSIDE), is_global=True,
-             structural=True),
+             (*_MARKED, "T2: network tags gke-NAME-HASH8-node"), is_global=True),
     _compute("router", "router with its NATs", 72, "routers", _MARKED,
              usd_per_month=_flat(0.044 * _HOURS)),
     _compute("subnetwork", "subnetwork", 80, "subnetworks", _MARKED),

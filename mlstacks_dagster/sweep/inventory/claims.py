@@ -27,6 +27,11 @@ __all__ = [
 
 _OUR_NAME = re.compile(r"\bml-(s[a-z2-7]{12})(?![a-z2-7])")
 _MAX_DEPTH = 4
+_ALL = "*"
+"""Stands for every type or region in a coverage."""
+
+_REBORN_WITHIN = 86_400.0
+"""How long after its stack's end a thing of a ``reborn`` kind may have come back, in seconds."""
 
 Whose = Literal["ours", "unknown", "report", "foreign"]
 
@@ -60,10 +65,14 @@ class Context:
     clusters: Mapping[str, tuple[tuple[StackFact, ClusterFact], ...]]
 
     def listed(self, region: str, types: Iterable[str] | None = None) -> bool:
-        """Tell whether a region and what is global were seen, for some types or for all."""
-        wanted = None if types is None else frozenset(types)
+        """Tell whether a region and what is global were seen, for some types or for all.
+
+        What is global can be used from everywhere, so for it every region counts.
+        """
+        wanted = None if types is None else frozenset((*types, _ALL))
         return not any(
-            where in (region, GLOBAL) and (wanted is None or kind in wanted)
+            (region == GLOBAL or where in (region, GLOBAL, _ALL))
+            and (wanted is None or kind in wanted)
             for kind, where in self.unlisted
         )
 
@@ -111,7 +120,7 @@ def missing_coverage(snapshot: Snapshot, kinds: Mapping[str, Kind]) -> tuple[Cov
         for region in ((GLOBAL,) if kind.is_global else snapshot.scope.regions)
     ]
     if not kinds or not snapshot.scope.regions:
-        wanted.append(("*", GLOBAL))
+        wanted.append((_ALL, GLOBAL))
     return tuple(
         Coverage(type=kind, region=region, status="failed", why="it was not looked at")
         for kind, region in wanted
@@ -206,12 +215,31 @@ def _by_clusters(item: Item, context: Context) -> Claim:
     # A live one wins, then the one that was destroyed last.
     owner = max(stacks.values(), key=lambda s: (s.live, s.busy, s.destroyed_at or 0.0))
     names = ", ".join(item.clusters)
+    if not _of_its_time(item, owner, context):
+        reason = (
+            f"it names cluster {names}, like one that stack {owner.stack_id} had, but is not "
+            "provably older than the end of that stack: others may have taken the name since"
+        )
+        return Claim("report", "T2", owner.stack_id, reason)
     return Claim(
         "ours",
         "T2",
         owner.stack_id,
         evidence=(f"it says it belongs to cluster {names}, which is of stack {owner.stack_id}",),
     )
+
+
+def _of_its_time(item: Item, owner: StackFact, context: Context) -> bool:
+    """Tell whether the clusters that an item names can only be a stack's own.
+
+    A name with the stack's id is nobody else's. Any other may be taken again once the stack is
+    destroyed.
+    """
+    if owner.destroyed_at is None or all(owner.stack_id in name for name in item.clusters):
+        return True
+    kind = context.kinds.get(item.ref.type)
+    late = _REBORN_WITHIN if kind is not None and kind.reborn else 0.0
+    return item.created is not None and item.created <= owner.destroyed_at + late
 
 
 def _facts_of(

@@ -8,11 +8,9 @@ from mlstacks_dagster.sweep.inventory.claims import Context, claim_of
 from mlstacks_dagster.sweep.inventory.handlers import Kind
 from mlstacks_dagster.sweep.inventory.model import Item
 from mlstacks_dagster.sweep.inventory.verdict import Knowledge
+from mlstacks_dagster.sweep.marks import DATA
 
-__all__ = ["DATA", "RETAINED", "data_classes", "is_data"]
-
-DATA = "mlstacks-data"
-"""The mark whose value is a :data:`~mlstacks_dagster.sweep.marks.DataClass`."""
+__all__ = ["RETAINED", "data_classes", "is_data"]
 
 RETAINED = frozenset({"retain", "snapshot"})
 """The values that say to keep it, whatever a policy says."""

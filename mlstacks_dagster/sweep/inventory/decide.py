@@ -29,10 +29,10 @@ from mlstacks_dagster.sweep.inventory.verdict import (
     StackFact,
     Verdict,
 )
+from mlstacks_dagster.sweep.marks import PROTECT
 
 __all__ = ["decide", "decide_all", "is_data", "item_key", "liveness"]
 
-PROTECT = "mlstacks-protect"
 _CLUSTER_PARTS = frozenset({"addon", "cluster", "fargate-profile", "node-pool", "nodegroup"})
 
 
@@ -82,11 +82,13 @@ def decide(
     ``now`` is Unix time in seconds, ``context`` comes from
     :func:`~mlstacks_dagster.sweep.inventory.claims.make_context` with the same knowledge.
     """
+    claim = claim_of(item, knowledge, context)
     if _is_held(item, knowledge):
-        return Verdict(decision="keep", code="held", reason="a Terraform state of ours holds it")
+        held = "a Terraform state of ours holds it"
+        whose = claim.stack_id if claim.whose == "ours" else ""
+        return Verdict(decision="keep", code="held", stack_id=whose, reason=held)
     if item.facts.get("implicit") == "true":
         return Verdict(decision="keep", code="implicit", reason="it goes with what contains it")
-    claim = claim_of(item, knowledge, context)
     hinted = knowledge.stacks.get(claim.stack_id)
     if claim.whose == "report" and hinted is not None and hinted.live:
         reason = f"perhaps of stack {hinted.name}, which is live"
@@ -114,7 +116,8 @@ def decide_all(
 ) -> dict[Ref, Verdict]:
     """Return the verdict for every item of a snapshot.
 
-    What anything outside the plan uses, needs or is inside of is kept as ``blocked``.
+    What anything outside the plan uses, needs or is inside of is kept as ``blocked``, and so is
+    what is proven by its container alone while that stays: somebody else may live in there.
     """
     context = make_context(snapshot, kinds, knowledge)
     verdicts = {
@@ -124,17 +127,23 @@ def decide_all(
     needs: dict[Ref, list[Ref]] = {}
     blocked = []
     for ref in going:
-        users = context.users.get(ref, ())
-        for user in users:
-            needs.setdefault(user, []).append(ref)
-        blocked += [(ref, user) for user in users if user not in going]
+        first = _goes_only_with(ref, verdicts[ref], context)
+        for other in first:
+            needs.setdefault(other, []).append(ref)
+        blocked += [(ref, other) for other in first if other not in going]
     while blocked:
-        ref, user = blocked.pop()
+        ref, _other = blocked.pop()
         if ref in going:
             going.discard(ref)
             verdicts[ref] = _blocked(ref, verdicts[ref], context, going)
             blocked += [(other, ref) for other in needs.get(ref, ())]
     return verdicts
+
+
+def _goes_only_with(ref: Ref, verdict: Verdict, context: Context) -> tuple[Ref, ...]:
+    """Return what must be in the plan as well for an orphan to be."""
+    inside = context.items[ref].inside if verdict.proof == "T3" else ()
+    return (*context.users.get(ref, ()), *inside)
 
 
 def liveness(
@@ -239,7 +248,8 @@ def _rule_container(case: _Case) -> Verdict | None:
 
 def _rule_users_seen(case: _Case) -> Verdict | None:
     kind = case.context.kinds.get(case.item.ref.type)
-    if kind is not None and not case.context.listed(case.item.ref.region, kind.held_by):
+    held_by = () if kind is None else kind.held_by
+    if held_by and not case.context.listed(case.item.ref.region, held_by):
         return case.verdict("unknown", "what may use it could not be listed")
     return None
 
@@ -293,10 +303,8 @@ _RULES: tuple[Callable[[_Case], Verdict | None], ...] = (
 
 def _blocked(ref: Ref, verdict: Verdict, context: Context, going: set[Ref]) -> Verdict:
     users = [str(user) for user in context.users.get(ref, ()) if user not in going]
-    return verdict.model_copy(
-        update={
-            "decision": "keep",
-            "code": "blocked",
-            "reason": f"in use by {', '.join(users[:3])}" + (" and more" if users[3:] else ""),
-        }
-    )
+    reason = f"in use by {', '.join(users[:3])}" + (" and more" if users[3:] else "")
+    if not users:
+        stays = [str(r) for r in context.items[ref].inside if r not in going]
+        reason = f"what contains it stays, and may need it: {', '.join(stays)}"
+    return verdict.model_copy(update={"decision": "keep", "code": "blocked", "reason": reason})

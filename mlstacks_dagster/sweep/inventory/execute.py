@@ -73,10 +73,12 @@ class Tools:
     limits: Limits = field(default_factory=Limits)
 
 
-def check_approval(plan: SweepPlan, approval: Approval, scope: Scope, now: float) -> None:
+def check_approval(
+    plan: SweepPlan, approval: Approval, scope: Scope, now: float, limits: Limits | None = None
+) -> None:
     """Raise :class:`RefusedError` unless ``approval`` allows this plan in this account now."""
     age = now - plan.made_at
-    limit = Limits.expires_after
+    limit = (limits or Limits()).expires_after
     again = "list again (`sweep`), look at the new plan, and approve that"
     if plan.computed_hash() != plan.hash or approval.plan_hash != plan.hash:
         raise RefusedError("the approval is for another plan", remedy=again)
@@ -115,7 +117,7 @@ def delete_plan(
     tools = tools or Tools()
     with tools.lock():
         started = tools.clock()
-        check_approval(plan, approval, cloud.scope, started)
+        check_approval(plan, approval, cloud.scope, started, tools.limits)
         run = _Run(cloud, plan, tools, started)
         with ThreadPoolExecutor(max_workers=tools.limits.workers) as pool:
             for number in sorted({entry.wave for entry in plan.entries}):
@@ -249,7 +251,8 @@ class _Run:
 def _change(planned: Item, fresh: Item, plan: Mapping[Ref, PlanEntry]) -> str:
     """Return what changed since the plan in a way that matters, or nothing.
 
-    Users that are in the plan themselves may have come or gone: they go before it anyway.
+    Users that are in the plan themselves may have come or gone: they go before it anyway. What
+    it needs or is inside of may have gone too; what has come to these makes it another thing.
     """
     if fresh.tags is None:
         return "its tags can't be read any more"
@@ -257,9 +260,17 @@ def _change(planned: Item, fresh: Item, plan: Mapping[Ref, PlanEntry]) -> str:
         return "its tags changed"
     if fresh.created != planned.created:
         return "it is another one of the same name: it was created at another time"
+    return _new_ties(planned, fresh, plan)
+
+
+def _new_ties(planned: Item, fresh: Item, plan: Mapping[Ref, PlanEntry]) -> str:
     news = [str(user) for user in fresh.used_by if user not in plan]
     if news:
         return f"it is in use now, by {', '.join(news[:3])}"
+    known = {*planned.inside, *planned.uses}
+    ties = [str(ref) for ref in (*fresh.inside, *fresh.uses) if ref not in known]
+    if ties:
+        return f"it is tied to something else now: {', '.join(ties[:3])}"
     if set(fresh.clusters) - set(planned.clusters):
         return "it names another cluster now"
     return ""

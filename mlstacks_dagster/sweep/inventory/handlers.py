@@ -21,7 +21,10 @@ class Kind:
     where ``Item.uses`` doesn't; ``data`` types hold users' data and are kept unless told
     otherwise; ``usd_per_month`` estimates an item's price from its facts; ``deletable`` is False
     for what can only be awaited (a controller's network interface). ``proofs`` says in words by
-    what an item can be proven ours: for the generated table.
+    what an item can be proven ours: for the generated table. ``structural`` types can be proven
+    by what contains them, since nobody makes them by hand; ``held_by`` are the types whose items
+    may need one, so that a failed list of these keeps it; ``reborn`` types are made again by the
+    cloud itself after what they belong to is gone.
     """
 
     type: str
@@ -34,6 +37,7 @@ class Kind:
     proofs: tuple[str, ...] = ()
     structural: bool = False
     held_by: tuple[str, ...] = ()
+    reborn: bool = False
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,8 @@ class Item(_Model):
             "ref": self.ref.model_dump(),
             "tags": self.tags,
             "created": self.created,
+            "inside": sorted(str(ref) for ref in self.inside),
+            "uses": sorted(str(ref) for ref in self.uses),
             "used_by": sorted(str(ref) for ref in self.used_by),
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

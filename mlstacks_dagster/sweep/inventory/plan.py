@@ -192,11 +192,12 @@ def _summary(
 def _over_limit(verdicts: Mapping[Ref, Verdict], policy: Policy) -> str:
     """Return why a plan wants too much, or nothing.
 
-    The share is of everything that is ours, whether it stays or goes: a sweep that takes most
-    of it has rather lost its ledger.
+    The share is of everything that is provably ours, whether it stays or goes: a sweep that
+    takes most of it has rather lost its ledger.
     """
     orphans = sum(v.decision == "orphan" for v in verdicts.values())
-    ours = orphans + sum(v.decision == "keep" for v in verdicts.values())
+    kept = [v for v in verdicts.values() if v.decision == "keep" and v.proof != "T4"]
+    ours = orphans + sum(bool(v.stack_id) for v in kept)
     if orphans > policy.max_count:
         return f"it would delete {orphans} things; the limit is {policy.max_count}"
     if orphans > policy.max_share * ours and orphans > policy.share_from:

@@ -12,6 +12,7 @@ import pytest
 from mlstacks_dagster.cli import sweep
 from mlstacks_dagster.errors import InputError
 from mlstacks_dagster.ledger.store import Ledger
+from mlstacks_dagster.ledger.sweeps import COUNTS_AFTER
 from mlstacks_dagster.lifecycle.sweeping import Sweeper
 from mlstacks_dagster.settings import Settings
 from mlstacks_dagster.sweep.inventory.model import Scope
@@ -36,6 +37,7 @@ class Setting:
         self.world.add(kind, name, marks)
         self.world.pass_days(4)
         self.run("--json")
+        self.world.clock.sleep(COUNTS_AFTER)
         return str(json.loads(self.run("--json").out)["plan"])
 
 
@@ -47,7 +49,8 @@ def setting(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> Iterator[Set
         def make(settings: Settings, ledger: Ledger, *, sandbox: bool) -> Sweeper:
             clock = world.clock
             own = {"open_cloud": world.open_cloud, "clock": clock, "sleep": clock.sleep}
-            return replace(made(settings, ledger, sandbox=sandbox), **own)  # type: ignore[arg-type]
+            sweeper = made(settings, ledger, sandbox=sandbox)
+            return replace(sweeper, ledger=world.ledger, **own)  # type: ignore[arg-type]
 
         monkeypatch.setattr(sweep, "make_sweeper", make)
         yield Setting(terminal, world)
@@ -212,6 +215,7 @@ def test_the_grace_is_the_one_that_is_asked_for(setting: Setting) -> None:
     setting.world.add("iam:role", "role", setting.world.marks(setting.world.destroyed()))
     setting.world.pass_days(2)
     setting.run()
+    setting.world.clock.sleep(COUNTS_AFTER)
     assert "the grace is 3 d" in setting.run("--grace", "3d").out
     assert "1 left over and provably ours" in setting.run("--grace", "90m").out
 
@@ -324,6 +328,7 @@ def test_a_plan_of_another_project_is_refused(setting: Setting) -> None:
     setting.world.add("iam:role", "role", marks)
     setting.world.pass_days(4)
     setting.run("--project", "p")
+    setting.world.clock.sleep(COUNTS_AFTER)
     plan = json.loads(setting.run("--project", "p", "--json").out)["plan"]
     assert setting.run("--delete", "--plan", plan, "--project", "q").code == 3
     assert setting.run("--delete", "--plan", plan, "--confirm-account", "p").code == 0

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from mlstacks_dagster.errors import LedgerError
 from mlstacks_dagster.ledger import Ledger, ResourceItem
 from mlstacks_dagster.ledger.database import HEAD, VERSION_TABLE
-from mlstacks_dagster.ledger.sweeps import KEPT_PLANS, Sighting, SweepRecord
+from mlstacks_dagster.ledger.sweeps import COUNTS_AFTER, KEPT_PLANS, Sighting, SweepRecord
 from tests.unit.ledger.helpers import Clock, begin, in_processes, make_plan
 from tests.unit.ledger.test_migrations import engine_at
 
@@ -49,10 +49,29 @@ def destroyed(ledger: Ledger, stack_id: str, summary: dict[str, Any] | None = No
 def test_a_thing_is_first_seen_once_and_counted_each_time(ledger: Ledger, clock: Clock) -> None:
     first = int(clock.now)
     assert saw(ledger, VOLUME) == {VOLUME: Sighting(first, 1)}
-    clock.tick()
+    clock.tick(COUNTS_AFTER)
     both = {VOLUME: Sighting(first, 2), ROLE: Sighting(int(clock.now), 1)}
     assert saw(ledger, VOLUME, ROLE) == both
     assert ledger.sweeps.sightings("aws", "111") == both
+
+
+def test_listings_in_quick_succession_are_one_sweep(ledger: Ledger, clock: Clock) -> None:
+    saw(ledger, VOLUME)
+    counted = []
+    for _ in range(6):
+        clock.tick(COUNTS_AFTER // 3)
+        counted.append(saw(ledger, VOLUME)[VOLUME].sweeps)
+    assert counted == [1, 1, 2, 2, 2, 3]
+
+
+def test_a_clock_that_was_ahead_neither_counts_nor_stops_the_count(
+    ledger: Ledger, clock: Clock
+) -> None:
+    saw(ledger, VOLUME)
+    clock.tick(-(10**6))
+    assert saw(ledger, VOLUME)[VOLUME].sweeps == 1
+    clock.tick(COUNTS_AFTER)
+    assert saw(ledger, VOLUME)[VOLUME].sweeps == 2
 
 
 def test_what_is_gone_and_comes_back_is_new(ledger: Ledger, clock: Clock) -> None:
@@ -65,7 +84,7 @@ def test_what_is_gone_and_comes_back_is_new(ledger: Ledger, clock: Clock) -> Non
 def test_what_could_not_be_listed_is_neither_gone_nor_counted(ledger: Ledger, clock: Clock) -> None:
     first = int(clock.now)
     saw(ledger, VOLUME, ROLE)
-    clock.tick()
+    clock.tick(COUNTS_AFTER)
     kept = saw(ledger, ROLE, listed=[("iam:role", "global")])
     assert kept == {VOLUME: Sighting(first, 1), ROLE: Sighting(first, 2)}
 
@@ -81,9 +100,10 @@ def test_accounts_and_providers_are_told_apart(ledger: Ledger) -> None:
     assert set(ledger.sweeps.sightings("aws", "111")) == {VOLUME}
 
 
-def test_thousands_of_things_are_no_trouble(ledger: Ledger) -> None:
+def test_thousands_of_things_are_no_trouble(ledger: Ledger, clock: Clock) -> None:
     things = [("ec2:volume", "r1", f"vol-{n}") for n in range(1_500)]
     saw(ledger, *things)
+    clock.tick(COUNTS_AFTER)
     found = saw(ledger, *things[:1_000])
     assert len(found) == 1_000
     assert {sighting.sweeps for sighting in found.values()} == {2}
@@ -94,10 +114,12 @@ def _see(url: str, _number: int) -> int:
         return len(saw(ledger, VOLUME, ROLE))
 
 
-def test_sweeps_at_the_same_time_count_without_an_error(ledger: Ledger, ledger_url: str) -> None:
+def test_sweeps_at_the_same_time_count_once_and_without_an_error(
+    ledger: Ledger, ledger_url: str
+) -> None:
     ledger.installation()
     assert in_processes(_see, ledger_url, count=4) == [2, 2, 2, 2]
-    assert ledger.sweeps.sightings("aws", "111")[VOLUME].sweeps == 4
+    assert ledger.sweeps.sightings("aws", "111")[VOLUME].sweeps == 1
 
 
 def test_a_plan_is_found_by_the_beginning_of_its_hash(ledger: Ledger, clock: Clock) -> None:

@@ -13,10 +13,12 @@ from typing import Any
 from mlstacks_dagster.catalog.models import Plan
 from mlstacks_dagster.engines.wiring import Target, Wiring
 from mlstacks_dagster.ledger import Ledger, ResourceItem
+from mlstacks_dagster.ledger.sweeps import COUNTS_AFTER
 from mlstacks_dagster.lifecycle.clouds import AccountSpec
 from mlstacks_dagster.lifecycle.sweeping import Sweeper
 from mlstacks_dagster.settings import Settings
 from mlstacks_dagster.sweep.inventory.model import Item, Ref
+from mlstacks_dagster.sweep.inventory.plan import SweepPlan
 from mlstacks_dagster.sweep.inventory.verdict import ClusterFact
 from tests.unit.ledger.helpers import begin, make_plan
 from tests.unit.sweep.inventory.fake_cloud import FakeClock, FakeCloud
@@ -127,6 +129,11 @@ class SweepWorld:
 
     def pass_days(self, days: float) -> None:
         self.clock.sleep(days * DAY)
+
+    def later(self, **more: Any) -> SweepPlan:
+        """List again when it counts as another sweep."""
+        self.clock.sleep(COUNTS_AFTER)
+        return self.sweeper.plan(AWS, **more)
 
     def there(self) -> set[str]:
         return {ref.id for ref in self.cloud.items}

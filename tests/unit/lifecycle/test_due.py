@@ -12,7 +12,6 @@ from mlstacks_dagster.lifecycle.due import (
     Ending,
     failed_deploy,
     is_expired,
-    moment,
     next_attempt,
     pause_after,
     run_key,
@@ -322,8 +321,3 @@ def test_a_folder_that_may_not_be_read_removes_nothing(folder: Folder) -> None:
 def test_a_stack_from_elsewhere_is_nobody_s_to_remove(folder: Folder, tmp_path: Path) -> None:
     stacks = [record(source=str(tmp_path / "gone.yaml")), record(source=None)]
     assert removed_stacks(stacks, folder.root, {}) == ((), "")
-
-
-def test_a_moment_that_no_calendar_has_is_the_last_one() -> None:
-    assert moment(10**15) == "9999-12-31 23:59 UTC"
-    assert moment(0) == "1970-01-01 00:00 UTC"

@@ -218,6 +218,25 @@ def test_a_descriptions_holder_holds_while_the_interface_is_in_use(
     assert listed.used_by == ()
 
 
+@pytest.mark.parametrize(
+    ("state", "held"), [("running", True), ("stopped", True), ("terminated", False)]
+)
+def test_a_spare_interface_of_a_node_is_held_while_that_exists(state: str, held: bool) -> None:
+    tags = [{"Key": "node.k8s.amazonaws.com/instance_id", "Value": "i-1"}]
+    raw = {"NetworkInterfaceId": "e", "Status": "available", "TagSet": tags}
+    node = {"InstanceId": "i-1", "State": {"Name": state}}
+
+    def answer(call: Call) -> Any:
+        if call.operation == "describe_instances":
+            return {"Reservations": [{"Instances": [node]}]}
+        return Empty(NetworkInterfaces=[raw])
+
+    cloud = cloud_of(FakeClients(answer))
+    [listed] = cloud.snapshot(["ec2:network-interface"]).items
+    assert [str(ref) for ref in listed.used_by] == (["ec2:instance i-1 (r1)"] if held else [])
+    assert cloud.read([listed.ref]) == {listed.ref: listed}
+
+
 def test_a_clusters_own_interface_names_the_cluster_and_waits_for_nobody() -> None:
     raw = {"NetworkInterfaceId": "e", "Status": "in-use", "Description": "Amazon EKS ml-one"}
     fake = FakeClients(only("describe_network_interfaces", {"NetworkInterfaces": [raw]}))
