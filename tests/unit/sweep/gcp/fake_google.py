@@ -46,6 +46,7 @@ class World:
     assets: dict[str, str] = field(default_factory=dict)
     policies: dict[str, Body] = field(default_factory=dict)
     regions: tuple[str, ...] = ("europe-west1", "us-central1")
+    multi_regions: tuple[str, ...] = ("europe",)
     unreachable: tuple[str, ...] = ()
     off: tuple[str, ...] = ()
     operations: dict[str, int] = field(default_factory=dict)
