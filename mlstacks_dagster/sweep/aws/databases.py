@@ -108,7 +108,11 @@ def _find_clusters(look: Look) -> Iterator[Item]:
         if raw.get("DBClusterIdentifier")
         and any(str(tag.get("Key")).startswith(PREFIX) for tag in raw.get("TagList", ()))
     ]
-    return _read_clusters(look, list(dict.fromkeys((*by_index, *by_member))))
+    wanted = {*by_index, *by_member}
+    if wanted:
+        for raw in look.pages("rds", "describe_db_clusters", "DBClusters", _PAGE):
+            if raw["DBClusterIdentifier"] in wanted:
+                yield _cluster(look, raw)
 
 
 def _read_clusters(look: Look, ids: Sequence[str]) -> Iterator[Item]:
@@ -192,25 +196,39 @@ def _delete_subnet_group(look: Look, item: Item) -> str | None:
 
 def _find_parameter_groups(look: Look) -> Iterator[Item]:
     """Yield marked groups, and those with our names that instances use."""
-    by_index = [split_arn(arn).resource.split(":", 1)[1] for arn in marked(look, "rds", "pg:")]
-    in_use = [name for raw in _raw_instances(look) for name in _groups_of(raw)]
-    names = dict.fromkeys((*by_index, *filter(owner_hint, in_use)))
-    return _read_parameter_groups(look, list(names))
+    indexed = {
+        split_arn(arn).resource.split(":", 1)[1]: tags
+        for arn, tags in marked(look, "rds", "pg:").items()
+    }
+    hinted = {name for raw in _raw_instances(look) for name in _groups_of(raw) if owner_hint(name)}
+    if not indexed and not hinted:
+        return
+    for raw in look.pages("rds", "describe_db_parameter_groups", "DBParameterGroups", _PAGE):
+        name = raw["DBParameterGroupName"]
+        if name in indexed:
+            yield _parameter_group(look, raw, indexed[name])
+        elif name in hinted:
+            yield from _asked_parameter_group(look, raw)
 
 
 def _read_parameter_groups(look: Look, ids: Sequence[str]) -> Iterator[Item]:
     for name in ids:
         answer = ask(look, "rds", "describe_db_parameter_groups", DBParameterGroupName=name)
         for raw in (answer or {}).get("DBParameterGroups", ()):
-            tags = _tags(look, raw["DBParameterGroupArn"])
-            if tags is not None:
-                yield look.item(
-                    "rds:parameter-group",
-                    name,
-                    name=name,
-                    tags=tags,
-                    facts={"arn": raw["DBParameterGroupArn"]},
-                )
+            yield from _asked_parameter_group(look, raw)
+
+
+def _asked_parameter_group(look: Look, raw: Raw) -> Iterator[Item]:
+    tags = _tags(look, raw["DBParameterGroupArn"])
+    if tags is not None:
+        yield _parameter_group(look, raw, tags)
+
+
+def _parameter_group(look: Look, raw: Raw, tags: Mapping[str, str]) -> Item:
+    name = raw["DBParameterGroupName"]
+    return look.item(
+        "rds:parameter-group", name, name=name, tags=tags, facts={"arn": raw["DBParameterGroupArn"]}
+    )
 
 
 def _delete_parameter_group(look: Look, item: Item) -> str | None:
