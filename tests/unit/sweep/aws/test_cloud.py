@@ -223,6 +223,9 @@ def test_a_clusters_own_interface_names_the_cluster_and_waits_for_nobody() -> No
     fake = FakeClients(only("describe_network_interfaces", {"NetworkInterfaces": [raw]}))
     [listed] = cloud_of(fake).snapshot(["ec2:network-interface"]).items
     assert (listed.clusters, listed.used_by) == (("ml-one",), ())
+    available = listed.model_copy(update={"facts": {**listed.facts, "state": "available"}})
+    assert {cloud_of(fake).delete(one).status for one in (listed, available)} == {"retry"}
+    assert "delete_network_interface" not in fake.operations()
 
 
 def test_access_lists_are_not_asked_for_where_only_the_default_vpc_is() -> None:
