@@ -1,7 +1,7 @@
 """Plants what an EKS cluster's stack and its controllers leave, with what a sweep must find of it.
 
-The rows are those of the design's table of leftovers; what the emulator can't hold or delete (10c, the
-apps that a SageMaker domain waits for) is left out and tested elsewhere.
+The rows are those of the design's table of leftovers. What the emulator can't hold or delete (10c,
+the apps that a SageMaker domain waits for) is left out, and tested elsewhere.
 """
 
 from __future__ import annotations
