@@ -14,6 +14,7 @@ from mlstacks_dagster.sweep.aws.services import (
     NAME_PROOF,
     ask,
     marked,
+    may_be_ours,
     own_tags,
     split_arn,
 )
@@ -100,7 +101,7 @@ def _last_snapshot(look: Look, item: Item) -> dict[str, str | bool]:
 
 
 def _find_clusters(look: Look) -> Iterator[Item]:
-    """Yield marked clusters, and those that an instance that may be ours is a member of."""
+    """Yield clusters that are or may be ours, or that an instance of ours is a member of."""
     by_index = [split_arn(arn).resource.split(":", 1)[1] for arn in marked(look, "rds", "cluster:")]
     by_member = [
         raw["DBClusterIdentifier"]
@@ -109,10 +110,11 @@ def _find_clusters(look: Look) -> Iterator[Item]:
         and any(str(tag.get("Key")).startswith(PREFIX) for tag in raw.get("TagList", ()))
     ]
     wanted = {*by_index, *by_member}
-    if wanted:
+    if wanted or look.is_home:
         for raw in look.pages("rds", "describe_db_clusters", "DBClusters", _PAGE):
-            if raw["DBClusterIdentifier"] in wanted:
-                yield _cluster(look, raw)
+            item = _cluster(look, raw)
+            if item.ref.id in wanted or may_be_ours(item):
+                yield item
 
 
 def _read_clusters(look: Look, ids: Sequence[str]) -> Iterator[Item]:
@@ -195,19 +197,19 @@ def _delete_subnet_group(look: Look, item: Item) -> str | None:
 
 
 def _find_parameter_groups(look: Look) -> Iterator[Item]:
-    """Yield marked groups, and those with our names that instances use."""
+    """Yield groups that are marked or have our names."""
     indexed = {
         split_arn(arn).resource.split(":", 1)[1]: tags
         for arn, tags in marked(look, "rds", "pg:").items()
     }
-    hinted = {name for raw in _raw_instances(look) for name in _groups_of(raw) if owner_hint(name)}
-    if not indexed and not hinted:
+    used = {name for raw in _raw_instances(look) for name in _groups_of(raw)}
+    if not indexed and not look.is_home and not any(map(owner_hint, used)):
         return
     for raw in look.pages("rds", "describe_db_parameter_groups", "DBParameterGroups", _PAGE):
         name = raw["DBParameterGroupName"]
         if name in indexed:
             yield _parameter_group(look, raw, indexed[name])
-        elif name in hinted:
+        elif owner_hint(name):
             yield from _asked_parameter_group(look, raw)
 
 

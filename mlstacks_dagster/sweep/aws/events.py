@@ -100,14 +100,17 @@ def _delete_rule(look: Look, item: Item) -> str | None:
 
 
 def _find_queues(look: Look) -> Iterator[Item]:
-    """Yield marked queues that are listed; when one was made costs a call."""
+    """Yield listed queues that are marked or have our names; when one was made costs a call."""
     indexed = {split_arn(arn).resource: tags for arn, tags in marked(look, "sqs", "").items()}
-    if not indexed:
+    if not indexed and not look.is_home:
         return
-    for url in look.pages("sqs", "list_queues", "QueueUrls", _QUEUES_PAGE):
+    named = {} if indexed else {"QueueNamePrefix": look.prefix}
+    for url in look.pages("sqs", "list_queues", "QueueUrls", _QUEUES_PAGE, **named):
         name = str(url).rpartition("/")[2]
         if name in indexed and (found := _attributes_of(look, str(url))) is not None:
             yield _queue(look, name, found, indexed[name])
+        elif name not in indexed and owner_hint(name):
+            yield from _read_queues(look, [name])
 
 
 def _read_queues(look: Look, ids: Sequence[str]) -> Iterator[Item]:

@@ -176,6 +176,14 @@ class Look:
         )
 
     @property
+    def is_home(self) -> bool:
+        """Whether stacks of ours are or were in this region.
+
+        There the index, which is late, isn't enough: what may have their names is listed too.
+        """
+        return any(fact.region == self.region for fact in self.clusters)
+
+    @property
     def is_global(self) -> bool:
         """Whether this looks at what has no region."""
         return self.region == GLOBAL

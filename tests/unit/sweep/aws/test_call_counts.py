@@ -10,6 +10,7 @@ import pytest
 
 from mlstacks_dagster.sweep.aws.cloud import AwsCloud
 from mlstacks_dagster.sweep.inventory.model import Scope
+from mlstacks_dagster.sweep.inventory.verdict import ClusterFact
 from tests.unit.sweep.aws.conftest import ACCOUNT, Clock
 from tests.unit.sweep.aws.fake_clients import REGIONS, Answer, Call, Empty, FakeClients
 
@@ -105,3 +106,27 @@ def test_an_empty_account_and_a_mixed_one_stay_within_their_calls() -> None:
     mixed, found = swept(account(500, marked=1), *REGIONS)
     assert found == 17 * 7 + 1
     assert len(mixed.made) <= 700
+
+
+def test_what_the_index_does_not_have_yet_is_listed_where_stacks_of_ours_were() -> None:
+    name = "ml-saaaaaaaaaaaa-x"
+    group = {"DBParameterGroupName": name, "DBParameterGroupArn": "arn"}
+    answers: dict[str, Any] = {
+        "list_queues": {"QueueUrls": [f"https://sqs/{ACCOUNT}/{name}"]},
+        "get_queue_url": {"QueueUrl": f"https://sqs/{ACCOUNT}/{name}"},
+        "list_queue_tags": {"Tags": {"mlstacks-install": "inst1"}},
+        "describe_db_clusters": {"DBClusters": [{"DBClusterIdentifier": "c", "TagList": MARKS}]},
+        "describe_db_parameter_groups": {"DBParameterGroups": [group]},
+        "list_tags_for_resource": {"TagList": MARKS},
+    }
+    fake, clock = FakeClients(lambda call: answers.get(call.operation, Empty())), Clock()
+    scope = Scope(provider="aws", account=ACCOUNT, regions=(REGION, "r2"))
+    gone = ClusterFact(account=ACCOUNT, region=REGION, name="ml-saaaaaaaaaaaa")
+    cloud = AwsCloud(scope, fake, clusters=[gone], clock=clock, sleep=clock.sleep, workers=8)
+    types = ["sqs:queue", "rds:cluster", "rds:parameter-group"]
+    items = cloud.snapshot(types).items
+    assert {(item.ref.type, item.ref.region) for item in items} == {(t, REGION) for t in types}
+    assert all(item.tags for item in items)
+    calls = Counter((call.region, call.operation) for call in fake.made)
+    elsewhere = {operation for region, operation in calls if region == "r2"}
+    assert elsewhere == {"get_resources", "describe_db_instances"}
