@@ -10,8 +10,8 @@ from mlstacks_dagster.sweep.aws.look import Handler, Look, Raw
 from mlstacks_dagster.sweep.aws.names import epoch, owner_hint
 from mlstacks_dagster.sweep.aws.prices import by_class
 from mlstacks_dagster.sweep.aws.services import (
-    INDEX_PROOFS,
     NAME_PROOF,
+    NAMED_PROOFS,
     ask,
     marked,
     may_be_ours,
@@ -259,7 +259,7 @@ HANDLERS = (
         codes=_PROTECTED,
     ),
     Handler(
-        Kind("rds:cluster", "RDS database cluster", 42, data=True, proofs=INDEX_PROOFS),
+        Kind("rds:cluster", "RDS database cluster", 42, data=True, proofs=NAMED_PROOFS),
         _find_clusters,
         _delete_cluster,
         _read_clusters,
@@ -277,7 +277,7 @@ HANDLERS = (
         _read_subnet_groups,
     ),
     Handler(
-        Kind("rds:parameter-group", "RDS parameter group", 44, proofs=INDEX_PROOFS),
+        Kind("rds:parameter-group", "RDS parameter group", 44, proofs=NAMED_PROOFS),
         _find_parameter_groups,
         _delete_parameter_group,
         _read_parameter_groups,

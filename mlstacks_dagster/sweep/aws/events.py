@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from mlstacks_dagster.sweep.aws.look import Handler, Look, Raw
 from mlstacks_dagster.sweep.aws.names import epoch, owner_hint
 from mlstacks_dagster.sweep.aws.services import (
-    INDEX_PROOFS,
     NAME_PROOF,
+    NAMED_PROOFS,
     ask,
     marked,
     own_tags,
@@ -168,7 +168,7 @@ HANDLERS = (
         _read_rules,
     ),
     Handler(
-        Kind("sqs:queue", "SQS queue", 84, proofs=INDEX_PROOFS),
+        Kind("sqs:queue", "SQS queue", 84, proofs=NAMED_PROOFS),
         _find_queues,
         _delete_queue,
         _read_queues,

@@ -231,9 +231,9 @@ def _stale_hit(path: str) -> dict[str, object]:
 
 def test_what_the_index_does_not_have_yet_is_found(world: World, make_cloud: MakeCloud) -> None:
     world.faults.append(lambda r: (200, {}) if "searchAll" in r.path else None)
-    world.add(f"{VERTEX}/7", name=f"{VERTEX[3:]}/7", labels=MARKED)
+    world.add(f"{VERTEX}/7", labels=MARKED)
     repository = f"v1/projects/{PROJECT}/locations/europe/repositories/r"
-    world.add(repository, name=repository[3:], labels=MARKED)
+    world.add(repository, labels=MARKED)
     wanted = ["aiplatform:endpoint", "artifactregistry:repository"]
     items = make_cloud().snapshot(wanted).items
     assert [(item.ref.type, item.ref.region) for item in items] == [
@@ -261,7 +261,7 @@ def test_a_hit_of_the_index_that_may_be_ours_is_asked_for(
     world.faults.append(lambda r: off if r.path.endswith("/locations") else None)
     assert [i.name for i in make_cloud().snapshot(["aiplatform:endpoint"]).items] == ["8"]
     assert world.calls("GET", "endpoints/") == [f"{VERTEX}/7"]
-    world.add(f"{VERTEX}/7", name=f"{VERTEX[3:]}/7", labels=MARKED)
+    world.add(f"{VERTEX}/7", labels=MARKED)
     assert len(make_cloud().snapshot(["aiplatform:endpoint"]).items) == 2
 
 
