@@ -14,9 +14,12 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlstacks_dagster.sweep.inventory.model import Item
 
 LATENCY_SECONDS = 0.08
 SIZES = (0, 10_000)
@@ -58,31 +61,49 @@ def serve(size: int) -> None:
 
 
 def plant(size: int) -> None:
-    """Make volumes, interfaces and security groups of one stack, spread over all regions."""
+    """Make leftovers of one stack, spread over all regions, which hold each other."""
     from moto.ec2.models import ec2_backends
 
     made = 0
     for number, region in enumerate(REGIONS):
         share = size * (number + 1) // len(REGIONS) - made
         made += share
-        if share == 0:
-            continue
-        ec2 = ec2_backends["123456789012"][region]
-        vpc = ec2.create_vpc("10.0.0.0/16")
-        subnet = ec2.create_subnet(vpc.id, "10.0.0.0/20", availability_zone=region + "a")
-        ec2.create_tags([vpc.id, subnet.id], MARKS)
-        for index in range(share - 2):
-            ec2.create_tags([one_of(ec2, index, region, vpc, subnet)], MARKS)
+        if share:
+            plant_region(ec2_backends["123456789012"][region], region, share)
 
 
-def one_of(ec2: Any, index: int, region: str, vpc: Any, subnet: Any) -> str:
-    if index % 3 == 0:
-        return str(ec2.create_volume(size=1, zone_name=region + "a").id)
-    if index % 3 == 1:
-        group = ec2.create_security_group(f"group{index}", "left over", vpc.id)
-        return str(group.id)
-    address = f"10.0.{index // 200}.{index % 200 + 10}"
-    return str(ec2.create_network_interface(subnet, address).id)
+def plant_region(ec2: Any, region: str, share: int) -> None:
+    """Make a VPC, a subnet, an instance, and volumes, groups and interfaces.
+
+    Each group names the one before it in its rules, each interface has two groups, and one
+    volume of ten is attached to the instance.
+    """
+    vpc = ec2.create_vpc("10.0.0.0/16")
+    subnet = ec2.create_subnet(vpc.id, "10.0.0.0/16", availability_zone=region + "a")
+    image = ec2.describe_images()[0].id
+    machine = {"instance_type": "t3.micro", "is_instance_type_default": True}
+    machine |= {"region_name": region, "subnet_id": subnet.id, "tags": {"instance": MARKS}}
+    instance = ec2.run_instances(image, 1, "", [], **machine).instances[0]
+    ec2.create_tags([vpc.id, subnet.id], MARKS)
+    groups: list[Any] = []
+    for index in range(share - 3):
+        if index % 3 == 0:
+            thing = ec2.create_volume(size=1, zone_name=region + "a")
+            if index % 30 == 0:
+                ec2.attach_volume(thing.id, instance.id, f"/dev/xvd{index}")
+        elif index % 3 == 1:
+            thing = ec2.create_security_group(f"group{index}", "left over", vpc.id)
+            if groups:
+                named = [{"GroupId": groups[-1].id}]
+                ec2.authorize_security_group_ingress(
+                    thing.id, "tcp", "443", "443", [], source_groups=named, vpc_id=vpc.id
+                )
+            groups.append(thing)
+        else:
+            address = f"10.0.{index // 200 + 10}.{index % 200 + 10}"
+            used = [group.id for group in groups[-2:]]
+            thing = ec2.create_network_interface(subnet, address, group_ids=used)
+        ec2.create_tags([thing.id], MARKS)
 
 
 def sweep(endpoint: str) -> None:
@@ -104,7 +125,9 @@ def sweep(endpoint: str) -> None:
     planning = time.perf_counter()
     plan = make_plan(snapshot, cloud.kinds, knowledge, policy, now)
     ended = time.perf_counter()
-    some = [entry.item for entry in plan.entries][:PLAN_ITEMS]
+    # A thousand of one region: what holds each other is among them.
+    some = sorted((entry.item for entry in plan.entries), key=lambda item: item.ref.region)
+    some = some[:PLAN_ITEMS]
     small = snapshot.model_copy(update={"items": tuple(some)})
     again = time.perf_counter()
     of_small = make_plan(small, cloud.kinds, knowledge, policy, now)
@@ -120,7 +143,14 @@ def sweep(endpoint: str) -> None:
     }
     if of_small.entries:
         result |= {"small_plan": len(of_small.entries), "small_plan_seconds": round(took, 3)}
+        result |= {"small_plan_edges": edges_of(some)}
     print(json.dumps(result))
+
+
+def edges_of(items: Sequence[Item]) -> int:
+    """Count who holds whom among some items."""
+    here = {item.ref for item in items}
+    return sum(ref in here for item in items for ref in (*item.uses, *item.used_by, *item.inside))
 
 
 @contextmanager

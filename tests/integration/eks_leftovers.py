@@ -1,6 +1,7 @@
 """Plants what an EKS cluster's stack and its controllers leave, with what a sweep must find of it.
 
-The rows are those of the design's table of leftovers; what the emulator can't hold is left out.
+The rows are those of the design's table of leftovers. What the emulator can't hold or delete (10c,
+the apps that a SageMaker domain waits for) is left out, and tested elsewhere.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from mlstacks_dagster.sweep.inventory.model import Ref
 from tests.integration.eks_ground import ACCOUNT, Ground, Owner, Planted, pairs, policy
 
 __all__ = ["ClusterNetwork", "plant_balancers", "plant_network", "plant_stack"]
+
+_SOMEBODY = f"arn:aws:iam::{ACCOUNT}:role/somebody"
 
 
 class ClusterNetwork:
@@ -52,6 +55,7 @@ def plant_stack(home: Ground, other: Ground, owner: Owner) -> Planted:
     planted.plain |= _interfaces(home, owner, network)
     planted.plain |= _identity(home, owner) | _logs(home, owner) | _events(home, owner)
     planted.plain |= _sagemaker(other, owner)
+    planted.data |= _notebooks(other, owner)
     planted.data |= _data_network(home, owner) | _volumes(home, owner) | _stores(other, owner)
     planted.plain.add(home.volume({**owner.marks("delete"), **owner.of_cluster}))
     return planted
@@ -83,9 +87,11 @@ def plant_balancers(ground: Ground, owner: Owner, network: ClusterNetwork) -> se
     app = ground.balancer(f"k8s-mlflow-web-{tail}", "application", subnets, groups, app_tags)
     net = ground.balancer(f"k8s-minio-s3-{tail}", "network", subnets, [], tcp)
     name = f"a{owner.stack_id}".ljust(32, "0")
+    legacy = {"ingress.k8s.aws/cluster": owner.cluster, "ingress.k8s.aws/stack": "mlflow/v1"}
     return {
         app,
         net,
+        ground.balancer(f"k8s-mlflow-v1-{tail}", "application", subnets, groups, legacy),
         ground.targets(f"k8s-mlflow-web-{tail}", vpc, web, app),
         ground.targets(f"k8s-minio-s3-{tail}", vpc, tcp, net, "TCP"),
         ground.targets(f"k8s-mlflow-old-{tail}", vpc, web),
@@ -137,7 +143,7 @@ def _interface_ids(raws: list[Any]) -> list[str]:
 
 
 def _interfaces(ground: Ground, owner: Owner, network: ClusterNetwork) -> set[Ref]:
-    """Row 10: interfaces of pods, with a cluster's tag and without, and of the control plane."""
+    """Rows 10a and 10b: interfaces of pods, with a cluster's tag and without."""
     node = {"node.k8s.amazonaws.com/instance_id": "i-0", "eks:eni:owner": "amazon-vpc-cni"}
     named = {**node, "cluster.k8s.amazonaws.com/name": owner.cluster}
     subnet, own = network.subnets[1], [network.own]
@@ -146,7 +152,6 @@ def _interfaces(ground: Ground, owner: Owner, network: ClusterNetwork) -> set[Re
         ground.interface(subnet, own, "aws-K8S-i-0bbbbbbbbbbbbbbbb", node),
         ground.interface(subnet, own, "aws-k8s-branch-eni", {}),
         ground.interface(subnet, own, "aws-k8s-trunk-eni", {}),
-        ground.interface(subnet, own, f"Amazon EKS {owner.cluster}", {}),
     }
 
 
@@ -259,20 +264,39 @@ def _stores(ground: Ground, owner: Owner) -> set[Ref]:
 
 
 def _sagemaker(ground: Ground, owner: Owner) -> set[Ref]:
-    """Row 20: an endpoint with its configuration and model."""
+    """Row 20: an endpoint with its configuration, model and log, and a pipeline."""
     sagemaker, name, tags = ground.client("sagemaker"), owner.cluster, pairs(owner.marks())
     sagemaker.create_model(
         ModelName=name,
         PrimaryContainer={"Image": f"{ACCOUNT}.dkr.ecr.{ground.region}.amazonaws.com/x:1"},
-        ExecutionRoleArn=f"arn:aws:iam::{ACCOUNT}:role/somebody",
+        ExecutionRoleArn=_SOMEBODY,
+        Tags=tags,
+    )
+    sagemaker.create_pipeline(
+        PipelineName=name,
+        PipelineDefinition="{}",
+        RoleArn=_SOMEBODY,
+        ClientRequestToken=name.ljust(32, "x"),
         Tags=tags,
     )
     variant = {"VariantName": "all", "ModelName": name, "InitialInstanceCount": 1}
     served = [{**variant, "InstanceType": "ml.m5.large"}]
     sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=served, Tags=tags)
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name, Tags=tags)
-    kinds = ("endpoint", "endpoint-config", "model")
-    return {ground.ref(f"sagemaker:{kind}", name) for kind in kinds}
+    kinds = ("endpoint", "endpoint-config", "model", "pipeline")
+    logs = ground.logs(f"/aws/sagemaker/Endpoints/churn-{owner.stack_id[-4:]}", owner.marks())
+    return {logs, *(ground.ref(f"sagemaker:{kind}", name) for kind in kinds)}
+
+
+def _notebooks(ground: Ground, owner: Owner) -> set[Ref]:
+    """Of row 20 what holds data: a notebook, which must be stopped first."""
+    ground.client("sagemaker").create_notebook_instance(
+        NotebookInstanceName=owner.cluster,
+        InstanceType="ml.t3.medium",
+        RoleArn=_SOMEBODY,
+        Tags=pairs(owner.marks()),
+    )
+    return {ground.ref("sagemaker:notebook-instance", owner.cluster)}
 
 
 def _events(ground: Ground, owner: Owner) -> set[Ref]:

@@ -103,7 +103,8 @@ def _unsure(ground: Ground, owner: Owner) -> dict[Ref, Said]:
     """What may be ours by its name, or by a mark that the ledger can't explain."""
     lost = replace(owner, stack_id=_UNKNOWN_STACK)
     blue = {f"kubernetes.io/cluster/{owner.cluster}-blue": "owned"}
-    found = (ground.volume(blue), ground.address(lost.marks()))
+    served = ground.logs(f"/aws/sagemaker/Endpoints/{owner.cluster}-served", {})
+    found = (ground.volume(blue), ground.address(lost.marks()), served)
     return dict.fromkeys(found, ("report", ""))
 
 

@@ -135,6 +135,13 @@ _REGIONAL = (
         "EndpointConfigName",
     ),
     _List("sagemaker:model", "list_models", "Models", "ModelName"),
+    _List("sagemaker:pipeline", "list_pipelines", "PipelineSummaries", "PipelineName"),
+    _List(
+        "sagemaker:notebook-instance",
+        "list_notebook_instances",
+        "NotebookInstances",
+        "NotebookInstanceName",
+    ),
     _List("logs:log-group", "describe_log_groups", "logGroups", "logGroupName"),
     _List("secretsmanager:secret", "list_secrets", "SecretList", "ARN"),
     _List("acm:certificate", "list_certificates", "CertificateSummaryList", "CertificateArn"),

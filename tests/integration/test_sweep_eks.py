@@ -195,6 +195,30 @@ def test_what_may_not_be_deleted_is_left_and_goes_once_it_may(
         assert made.sweep().verdict == "clean"
 
 
+def test_a_control_planes_interface_is_awaited_and_said(emulator: Emulated, tmp_path: Path) -> None:
+    with small_world(emulator, tmp_path, "ap-southeast-2") as made:
+        owner, network, balancers = leave_little(made)
+        [ground] = made.grounds
+        says = f"Amazon EKS {owner.cluster}"
+        interface = ground.interface(network.subnets[1], [network.own], says, {})
+        plan = old_plan(made)
+        held = {network.vpc, network.subnets[1], network.own}
+        assert (
+            going(plan) == {interface, network.vpc, *network.subnets, *network.groups} | balancers
+        )
+
+        report = made.delete(plan)
+        left = {one.entry.ref: one.why for one in report.left}
+        assert set(left) >= {interface, *held}
+        assert "takes it away" in left[interface]
+        assert interface in set(everything(made.grounds))
+        assert going(made.sweep()) == set(left)
+
+        ground.client("ec2").delete_network_interface(NetworkInterfaceId=interface.id)  # as EKS
+        complete(made.delete(made.sweep()))
+        assert made.sweep().verdict == "clean"
+
+
 def test_a_cluster_that_is_destroyed_behind_our_back_is_noticed_by_what_it_left(
     emulator: Emulated, tmp_path: Path
 ) -> None:

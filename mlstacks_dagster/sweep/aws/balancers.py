@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mlstacks_dagster.sweep.aws.ec2_listing import VPC_PROOFS
 from mlstacks_dagster.sweep.aws.errors import meaning
-from mlstacks_dagster.sweep.aws.look import Handler, Look, Raw, batches
+from mlstacks_dagster.sweep.aws.look import Handler, Look, Raw, pieces
 from mlstacks_dagster.sweep.aws.names import epoch, tag_map
 from mlstacks_dagster.sweep.aws.prices import flat
 from mlstacks_dagster.sweep.inventory.handlers import Kind
@@ -28,12 +28,12 @@ class _Tags:
 
 
 def _tagged(look: Look, service: str, asks: str, names: str, ids: Sequence[str]) -> _Tags:
-    """Read tags; ``asks`` is the parameter, ``names`` what says in the answer whose they are.
+    """Read tags of a piece; ``asks`` is the parameter, ``names`` says in the answer whose they are.
 
     One thing that vanished meanwhile fails the call for all, which is then asked for in halves.
     """
     tags = _Tags({}, set())
-    waiting = list(batches(ids, _TAGS_PER_CALL))
+    waiting = [ids]
     while waiting:
         some = waiting.pop()
         try:
@@ -65,7 +65,11 @@ def _read_modern(look: Look, ids: Sequence[str]) -> Iterator[Item]:
 
 
 def _modern(look: Look, listed: Iterable[Raw]) -> Iterator[Item]:
-    balancers = list(listed)
+    for some in pieces(listed, _TAGS_PER_CALL):
+        yield from _modern_piece(look, some)
+
+
+def _modern_piece(look: Look, balancers: Sequence[Raw]) -> Iterator[Item]:
     tags = _modern_tags(look, [raw["LoadBalancerArn"] for raw in balancers])
     for raw in balancers:
         if raw["LoadBalancerArn"] in tags.gone:
@@ -110,7 +114,11 @@ def _read_targets(look: Look, ids: Sequence[str]) -> Iterator[Item]:
 
 
 def _targets(look: Look, listed: Iterable[Raw]) -> Iterator[Item]:
-    groups = list(listed)
+    for some in pieces(listed, _TAGS_PER_CALL):
+        yield from _targets_piece(look, some)
+
+
+def _targets_piece(look: Look, groups: Sequence[Raw]) -> Iterator[Item]:
     tags = _modern_tags(look, [raw["TargetGroupArn"] for raw in groups])
     for raw in groups:
         if raw["TargetGroupArn"] in tags.gone:
@@ -144,7 +152,11 @@ def _read_classic(look: Look, ids: Sequence[str]) -> Iterator[Item]:
 
 
 def _classic(look: Look, listed: Iterable[Raw]) -> Iterator[Item]:
-    balancers = list(listed)
+    for some in pieces(listed, _TAGS_PER_CALL):
+        yield from _classic_piece(look, some)
+
+
+def _classic_piece(look: Look, balancers: Sequence[Raw]) -> Iterator[Item]:
     names = [raw["LoadBalancerName"] for raw in balancers]
     tags = _tagged(look, "elb", "LoadBalancerNames", "LoadBalancerName", names)
     for raw in balancers:

@@ -34,13 +34,13 @@ _PASSING = frozenset({"InternalError", "OperationAborted", "ServiceUnavailable",
 def _find(look: Look) -> Iterator[Item]:
     """List the account's buckets; candidates by every region's index and by their names."""
     indexed = {
-        split_arn(arn).resource
+        split_arn(arn).resource: tags
         for region in look.regions
-        for arn in marked(look.elsewhere(region), "s3", "")
+        for arn, tags in marked(look.elsewhere(region), "s3", "").items()
     }
     for raw in _listed(look).values():
         if raw["Name"] in indexed or owner_hint(raw["Name"]):
-            yield from _item(look, raw)
+            yield from _item(look, raw, indexed.get(raw["Name"]))
 
 
 def _read(look: Look, ids: Sequence[str]) -> Iterator[Item]:
@@ -56,11 +56,11 @@ def _listed(look: Look) -> Mapping[str, Raw]:
     return look.once("s3:buckets", lambda: {raw["Name"]: raw for raw in pages})
 
 
-def _item(look: Look, raw: Raw) -> Iterator[Item]:
+def _item(look: Look, raw: Raw, known: Mapping[str, str] | None = None) -> Iterator[Item]:
     name = raw["Name"]
     region = raw.get("BucketRegion") or _region(look, name)
-    tags = None if region is None else _tags(look.elsewhere(region), name)
-    if tags is not None:
+    tags = known or (None if region is None else _tags(look.elsewhere(region), name))
+    if region is not None and tags is not None:
         yield look.item(
             "s3:bucket",
             name,

@@ -10,10 +10,11 @@ from mlstacks_dagster.sweep.aws.look import Handler, Look, Raw
 from mlstacks_dagster.sweep.aws.names import epoch, owner_hint
 from mlstacks_dagster.sweep.aws.prices import by_class
 from mlstacks_dagster.sweep.aws.services import (
-    INDEX_PROOFS,
     NAME_PROOF,
+    NAMED_PROOFS,
     ask,
     marked,
+    may_be_ours,
     own_tags,
     split_arn,
 )
@@ -100,7 +101,7 @@ def _last_snapshot(look: Look, item: Item) -> dict[str, str | bool]:
 
 
 def _find_clusters(look: Look) -> Iterator[Item]:
-    """Yield marked clusters, and those that an instance that may be ours is a member of."""
+    """Yield clusters that are or may be ours, or that an instance of ours is a member of."""
     by_index = [split_arn(arn).resource.split(":", 1)[1] for arn in marked(look, "rds", "cluster:")]
     by_member = [
         raw["DBClusterIdentifier"]
@@ -108,7 +109,12 @@ def _find_clusters(look: Look) -> Iterator[Item]:
         if raw.get("DBClusterIdentifier")
         and any(str(tag.get("Key")).startswith(PREFIX) for tag in raw.get("TagList", ()))
     ]
-    return _read_clusters(look, list(dict.fromkeys((*by_index, *by_member))))
+    wanted = {*by_index, *by_member}
+    if wanted or look.is_home:
+        for raw in look.pages("rds", "describe_db_clusters", "DBClusters", _PAGE):
+            item = _cluster(look, raw)
+            if item.ref.id in wanted or may_be_ours(item):
+                yield item
 
 
 def _read_clusters(look: Look, ids: Sequence[str]) -> Iterator[Item]:
@@ -191,26 +197,40 @@ def _delete_subnet_group(look: Look, item: Item) -> str | None:
 
 
 def _find_parameter_groups(look: Look) -> Iterator[Item]:
-    """Yield marked groups, and those with our names that instances use."""
-    by_index = [split_arn(arn).resource.split(":", 1)[1] for arn in marked(look, "rds", "pg:")]
-    in_use = [name for raw in _raw_instances(look) for name in _groups_of(raw)]
-    names = dict.fromkeys((*by_index, *filter(owner_hint, in_use)))
-    return _read_parameter_groups(look, list(names))
+    """Yield groups that are marked or have our names."""
+    indexed = {
+        split_arn(arn).resource.split(":", 1)[1]: tags
+        for arn, tags in marked(look, "rds", "pg:").items()
+    }
+    used = {name for raw in _raw_instances(look) for name in _groups_of(raw)}
+    if not indexed and not look.is_home and not any(map(owner_hint, used)):
+        return
+    for raw in look.pages("rds", "describe_db_parameter_groups", "DBParameterGroups", _PAGE):
+        name = raw["DBParameterGroupName"]
+        if name in indexed:
+            yield _parameter_group(look, raw, indexed[name])
+        elif owner_hint(name):
+            yield from _asked_parameter_group(look, raw)
 
 
 def _read_parameter_groups(look: Look, ids: Sequence[str]) -> Iterator[Item]:
     for name in ids:
         answer = ask(look, "rds", "describe_db_parameter_groups", DBParameterGroupName=name)
         for raw in (answer or {}).get("DBParameterGroups", ()):
-            tags = _tags(look, raw["DBParameterGroupArn"])
-            if tags is not None:
-                yield look.item(
-                    "rds:parameter-group",
-                    name,
-                    name=name,
-                    tags=tags,
-                    facts={"arn": raw["DBParameterGroupArn"]},
-                )
+            yield from _asked_parameter_group(look, raw)
+
+
+def _asked_parameter_group(look: Look, raw: Raw) -> Iterator[Item]:
+    tags = _tags(look, raw["DBParameterGroupArn"])
+    if tags is not None:
+        yield _parameter_group(look, raw, tags)
+
+
+def _parameter_group(look: Look, raw: Raw, tags: Mapping[str, str]) -> Item:
+    name = raw["DBParameterGroupName"]
+    return look.item(
+        "rds:parameter-group", name, name=name, tags=tags, facts={"arn": raw["DBParameterGroupArn"]}
+    )
 
 
 def _delete_parameter_group(look: Look, item: Item) -> str | None:
@@ -239,7 +259,7 @@ HANDLERS = (
         codes=_PROTECTED,
     ),
     Handler(
-        Kind("rds:cluster", "RDS database cluster", 42, data=True, proofs=INDEX_PROOFS),
+        Kind("rds:cluster", "RDS database cluster", 42, data=True, proofs=NAMED_PROOFS),
         _find_clusters,
         _delete_cluster,
         _read_clusters,
@@ -257,7 +277,7 @@ HANDLERS = (
         _read_subnet_groups,
     ),
     Handler(
-        Kind("rds:parameter-group", "RDS parameter group", 44, proofs=INDEX_PROOFS),
+        Kind("rds:parameter-group", "RDS parameter group", 44, proofs=NAMED_PROOFS),
         _find_parameter_groups,
         _delete_parameter_group,
         _read_parameter_groups,

@@ -27,8 +27,21 @@ _RULES = (
 
 
 def _find(look: Look) -> Iterator[Item]:
-    groups = list(_GROUPS.raws(look))
-    return _items(look, groups, _referrers(look, groups))
+    """Yield the groups once all are read: any may name another. Rules aren't kept."""
+    users: dict[str, set[str]] = defaultdict(set)
+    found = [
+        item for raw in _GROUPS.raws(look) for item in _items(look, [_noted(look, raw, users)], {})
+    ]
+    for item in found:
+        named = look.refs("ec2:security-group", sorted(users.get(item.ref.id, ())))
+        yield item.model_copy(update={"used_by": named})
+
+
+def _noted(look: Look, group: Raw, users: dict[str, set[str]]) -> Raw:
+    """Write down which others a group's rules name."""
+    for named in _named(look, group):
+        users[named].add(group["GroupId"])
+    return group
 
 
 def _read(look: Look, ids: Sequence[str]) -> Iterator[Item]:
@@ -42,8 +55,7 @@ def _referrers(look: Look, groups: Iterable[Raw]) -> Mapping[str, set[str]]:
     """Return for each group the others whose rules name it."""
     found: dict[str, set[str]] = defaultdict(set)
     for group in groups:
-        for named in _named(look, group):
-            found[named].add(group["GroupId"])
+        _noted(look, group, found)
     return found
 
 

@@ -58,7 +58,7 @@ def _interface(look: Look, raw: Raw) -> Item:
     description = raw.get("Description", "")
     holder = look.once("holders", lambda: _holders(look)).get(raw["NetworkInterfaceId"])
     users = (*_users(look, raw, description), *_node(look, tags))
-    managed = raw.get("RequesterManaged") or holder is not None
+    managed = raw.get("RequesterManaged") or holder is not None or _CLUSTER.match(description)
     place = in_vpc(look, raw, managed or _MADE.match(description))
     return look.item(
         "ec2:network-interface",

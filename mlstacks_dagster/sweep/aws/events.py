@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from mlstacks_dagster.sweep.aws.look import Handler, Look, Raw
-from mlstacks_dagster.sweep.aws.names import epoch
+from mlstacks_dagster.sweep.aws.names import epoch, owner_hint
 from mlstacks_dagster.sweep.aws.services import (
-    INDEX_PROOFS,
     NAME_PROOF,
+    NAMED_PROOFS,
     ask,
     marked,
     own_tags,
@@ -20,36 +20,41 @@ from mlstacks_dagster.sweep.inventory.model import Item
 __all__ = ["HANDLERS"]
 
 _PAGE = 100
+_QUEUES_PAGE = 1000
 _TARGETS_PER_CALL = 100
 _BEGINS = "rule/"
 
 
 def _find_rules(look: Look) -> Iterator[Item]:
-    """Yield rules of the default bus whose names begin as ours, and all that are marked."""
+    """Yield rules of the default bus whose names begin as ours, and all that are marked.
+
+    A bus with a marked rule is listed once, for what the index has may be gone.
+    """
     indexed = {_rule_id(arn): tags for arn, tags in marked(look, "events", _BEGINS).items()}
     named = look.pages("events", "list_rules", "Rules", _PAGE, NamePrefix=look.prefix)
-    listed = [_rule_id(raw["Arn"]) for raw in named]
-    yield from _rules(look, dict.fromkeys([*indexed, *listed]), indexed)
+    listed = {_rule_id(raw["Arn"]): raw for raw in named}
+    for bus in sorted({i.rpartition("/")[0] for i in indexed if i not in listed}):
+        place = {"EventBusName": bus} if bus else {}
+        for raw in look.pages("events", "list_rules", "Rules", _PAGE, **place):
+            if (identifier := _rule_id(raw["Arn"])) in indexed:
+                listed[identifier] = raw
+    for identifier, raw in listed.items():
+        if identifier in indexed:
+            yield _rule(look, identifier, raw, indexed[identifier])
+        elif owner_hint(raw["Name"]) and (tags := _rule_tags(look, raw)) is not None:
+            yield _rule(look, identifier, raw, tags)
 
 
 def _read_rules(look: Look, ids: Sequence[str]) -> Iterator[Item]:
-    return _rules(look, ids, {})
-
-
-def _rules(
-    look: Look, ids: Sequence[str] | Mapping[str, None], known: Mapping[str, dict[str, str]]
-) -> Iterator[Item]:
     for identifier in ids:
         raw = ask(look, "events", "describe_rule", **_named(identifier))
-        if raw is None:
-            continue
-        tags = known.get(identifier)
-        if tags is None:
-            answer = ask(look, "events", "list_tags_for_resource", ResourceARN=raw["Arn"])
-            if answer is None:
-                continue
-            tags = own_tags(answer.get("Tags", ()))
-        yield _rule(look, identifier, raw, tags)
+        if raw is not None and (tags := _rule_tags(look, raw)) is not None:
+            yield _rule(look, identifier, raw, tags)
+
+
+def _rule_tags(look: Look, raw: Raw) -> dict[str, str] | None:
+    answer = ask(look, "events", "list_tags_for_resource", ResourceARN=raw["Arn"])
+    return None if answer is None else own_tags(answer.get("Tags", ()))
 
 
 def _rule(look: Look, identifier: str, raw: Raw, tags: dict[str, str]) -> Item:
@@ -95,11 +100,17 @@ def _delete_rule(look: Look, item: Item) -> str | None:
 
 
 def _find_queues(look: Look) -> Iterator[Item]:
-    for arn, tags in marked(look, "sqs", "").items():
-        name = split_arn(arn).resource
-        found = _queue_of(look, name)
-        if found is not None:
-            yield _queue(look, name, found, tags)
+    """Yield listed queues that are marked or have our names; when one was made costs a call."""
+    indexed = {split_arn(arn).resource: tags for arn, tags in marked(look, "sqs", "").items()}
+    if not indexed and not look.is_home:
+        return
+    named = {} if indexed else {"QueueNamePrefix": look.prefix}
+    for url in look.pages("sqs", "list_queues", "QueueUrls", _QUEUES_PAGE, **named):
+        name = str(url).rpartition("/")[2]
+        if name in indexed and (found := _attributes_of(look, str(url))) is not None:
+            yield _queue(look, name, found, indexed[name])
+        elif name not in indexed and owner_hint(name):
+            yield from _read_queues(look, [name])
 
 
 def _read_queues(look: Look, ids: Sequence[str]) -> Iterator[Item]:
@@ -115,7 +126,10 @@ def _queue_of(look: Look, name: str) -> dict[str, str] | None:
     answer = ask(look, "sqs", "get_queue_url", QueueName=name)
     if answer is None:
         return None
-    url = str(answer["QueueUrl"])
+    return _attributes_of(look, str(answer["QueueUrl"]))
+
+
+def _attributes_of(look: Look, url: str) -> dict[str, str] | None:
     said = ask(look, "sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=["All"])
     return None if said is None else {"url": url, **said.get("Attributes", {})}
 
@@ -154,7 +168,7 @@ HANDLERS = (
         _read_rules,
     ),
     Handler(
-        Kind("sqs:queue", "SQS queue", 84, proofs=INDEX_PROOFS),
+        Kind("sqs:queue", "SQS queue", 84, proofs=NAMED_PROOFS),
         _find_queues,
         _delete_queue,
         _read_queues,

@@ -16,6 +16,8 @@ __all__ = ["HANDLERS"]
 
 _PAGE = 1000
 _PATH = "/mlstacks/"
+_PROFILES = "InstanceProfileList"
+_DOCUMENTS = frozenset({"AssumeRolePolicyDocument", "RolePolicyList", "PolicyVersionList"})
 _PROOFS = ("T1 our tags", "T2 tag of a cluster of ours", NAME_PROOF)
 
 
@@ -30,7 +32,10 @@ def _details(look: Look) -> _Details:
 
 
 def _read_details(look: Look) -> _Details:
-    """Ask for all roles and own policies at once; two kinds come in the same pages."""
+    """Ask for all roles and own policies at once; two kinds come in the same pages.
+
+    Their documents, which are the most of it, are dropped page by page.
+    """
     roles: list[Raw] = []
     policies: list[Raw] = []
     marker: dict[str, str] = {}
@@ -42,11 +47,17 @@ def _read_details(look: Look) -> _Details:
             MaxItems=_PAGE,
             **marker,
         )
-        roles += answer.get("RoleDetailList", ())
-        policies += answer.get("Policies", ())
+        roles += (_without_documents(raw) for raw in answer.get("RoleDetailList", ()))
+        policies += (_without_documents(raw) for raw in answer.get("Policies", ()))
         if not answer.get("IsTruncated"):
             return _Details(tuple(roles), tuple(policies))
         marker = {"Marker": answer["Marker"]}
+
+
+def _without_documents(raw: Raw) -> Raw:
+    slim = {key: value for key, value in raw.items() if key not in _DOCUMENTS}
+    held = [{"InstanceProfileName": p["InstanceProfileName"]} for p in raw.get(_PROFILES, ())]
+    return slim | ({_PROFILES: held} if held else {})
 
 
 def _find_roles(look: Look) -> Iterator[Item]:

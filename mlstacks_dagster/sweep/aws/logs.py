@@ -16,11 +16,13 @@ from mlstacks_dagster.sweep.aws.services import (
 )
 from mlstacks_dagster.sweep.inventory.handlers import Kind
 from mlstacks_dagster.sweep.inventory.model import Item
+from mlstacks_dagster.sweep.marks import STACK
 
 __all__ = ["HANDLERS"]
 
 _PAGE = 50
 _BEGINS = "log-group:"
+_ENDPOINTS = "/aws/sagemaker/Endpoints/"
 _USD_PER_BYTE = 0.03 / 1024**3
 
 
@@ -39,6 +41,28 @@ def _find(look: Look) -> Iterator[Item]:
     for name, tags in indexed.items():
         for raw in _named(look, name):
             yield _item(look, raw, tags)
+    yield from _of_endpoints(look, indexed)
+
+
+def _of_endpoints(look: Look, known: Mapping[str, object]) -> Iterator[Item]:
+    """List the log groups of marked endpoints with names of people's own choice.
+
+    Such a group is told by its name alone, which is SageMaker's: it is said, not deleted.
+    """
+    endpoints = {
+        arn.rpartition("/")[2]: tags for arn, tags in marked(look, "sagemaker", "endpoint/").items()
+    }
+    if not endpoints:
+        return
+    for raw in _beginning(look, _ENDPOINTS):
+        name = raw["logGroupName"]
+        # ARNs of endpoints are in lower case.
+        tags = endpoints.get(name.removeprefix(_ENDPOINTS).lower())
+        if tags is None or name in known or look.prefix in name:
+            continue
+        if (item := _asked(look, raw)) is not None:
+            hint = look.prefix + tags.get(STACK, "")
+            yield item.model_copy(update={"facts": {**item.facts, "owner-hint": hint}})
 
 
 def _asked(look: Look, raw: Raw) -> Item | None:
@@ -54,8 +78,11 @@ def _read(look: Look, ids: Sequence[str]) -> Iterator[Item]:
 
 
 def _named(look: Look, name: str) -> Iterator[Raw]:
-    listed = look.pages("logs", "describe_log_groups", "logGroups", _PAGE, logGroupNamePrefix=name)
-    return (raw for raw in listed if raw["logGroupName"] == name)
+    return (raw for raw in _beginning(look, name) if raw["logGroupName"] == name)
+
+
+def _beginning(look: Look, name: str) -> Iterator[Raw]:
+    return look.pages("logs", "describe_log_groups", "logGroups", _PAGE, logGroupNamePrefix=name)
 
 
 def _tags(look: Look, raw: Raw) -> dict[str, str] | None:

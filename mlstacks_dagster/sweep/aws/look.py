@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, TypeVar
 
 from mlstacks_dagster.sweep.aws.calls import Caller
@@ -15,7 +16,7 @@ from mlstacks_dagster.sweep.inventory.model import GLOBAL, Item, Ref
 from mlstacks_dagster.sweep.inventory.verdict import ClusterFact
 from mlstacks_dagster.sweep.marks import INSTALL
 
-__all__ = ["Handler", "Look", "Memo", "Raw", "batches"]
+__all__ = ["Handler", "Look", "Memo", "Raw", "batches", "pieces"]
 
 Raw = Mapping[str, Any]
 """An answer of AWS, or a part of it."""
@@ -175,6 +176,14 @@ class Look:
         )
 
     @property
+    def is_home(self) -> bool:
+        """Whether stacks of ours are or were in this region.
+
+        There the index, which is late, isn't enough: what may have their names is listed too.
+        """
+        return any(fact.region == self.region for fact in self.clusters)
+
+    @property
     def is_global(self) -> bool:
         """Whether this looks at what has no region."""
         return self.region == GLOBAL
@@ -201,6 +210,13 @@ def batches(values: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
     """Yield ``values`` in pieces of ``size``."""
     for start in range(0, len(values), size):
         yield values[start : start + size]
+
+
+def pieces(values: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    """Yield ``values`` in pieces of ``size``, taking no more than a piece at a time."""
+    left = iter(values)
+    while piece := list(islice(left, size)):
+        yield piece
 
 
 def _arn(text: str) -> str:

@@ -63,7 +63,7 @@ class _Sort:
                 yield self._item(look, raw, tags)
 
     def _described(self, look: Look, name: str) -> Raw | None:
-        return told(partial(look.call, "sagemaker", self.describe, **{self.key: name}))
+        return sides.described(look, self.describe, self.key, name)
 
     def _spelled(self, look: Look, arn: str) -> Raw | None:
         """Look for an ARN among all of the type: ARNs are in lower case, names needn't be."""

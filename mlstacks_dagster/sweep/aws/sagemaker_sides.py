@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from mlstacks_dagster.sweep.aws.look import Look, Raw
+from mlstacks_dagster.sweep.aws.names import epoch
 from mlstacks_dagster.sweep.aws.prices import by_class
 from mlstacks_dagster.sweep.aws.sagemaker_removal import PAGE, models_of, told
 from mlstacks_dagster.sweep.aws.services import role_refs
@@ -15,6 +16,7 @@ from mlstacks_dagster.sweep.inventory.model import Item
 __all__ = [
     "Sides",
     "config",
+    "described",
     "domain",
     "endpoint",
     "endpoint_price",
@@ -37,14 +39,27 @@ machine_price = by_class(1.2)
 """The price of a machine: EC2's, with SageMaker's surcharge."""
 
 
+def described(look: Look, operation: str, argument: str, name: str) -> Raw | None:
+    """Return what describes a thing, None when it is gone; asked once in this look."""
+    call = partial(look.call, "sagemaker", operation, **{argument: name})
+    return look.once(f"sagemaker {operation} {name}", lambda: told(call))
+
+
+def _endpoint_raw(look: Look, name: str) -> Raw:
+    return described(look, "describe_endpoint", "EndpointName", name) or {}
+
+
+def _config_raw(look: Look, name: str) -> Raw:
+    if not name:
+        return {}
+    return described(look, "describe_endpoint_config", "EndpointConfigName", name) or {}
+
+
 def endpoint(look: Look, raw: Raw) -> Sides:
     """An endpoint needs its configuration; its machines are what costs."""
     name = raw.get("EndpointConfigName", "")
-    describe = partial(look.call, "sagemaker", "describe_endpoint_config")
-    serving = told(partial(describe, EndpointConfigName=name)) if name else None
-    machines = [
-        variant.get("InstanceType") for variant in (serving or {}).get("ProductionVariants", ())
-    ]
+    serving = _config_raw(look, name)
+    machines = [variant.get("InstanceType") for variant in serving.get("ProductionVariants", ())]
     running = [v.get("CurrentInstanceCount") or 0 for v in raw.get("ProductionVariants", ())]
     return {
         "uses": look.refs("sagemaker:endpoint-config", [name]),
@@ -64,7 +79,7 @@ def endpoint_price(item: Item) -> float:
 def config(look: Look, raw: Raw) -> Sides:
     """A configuration needs its models; endpoints of anybody may run by it."""
     name = raw["EndpointConfigName"]
-    users = [endpoint for endpoint, config in _live(look).items() if config == name]
+    users = [endpoint for endpoint, config in _serving_since(look, raw) if config == name]
     return {
         "uses": look.refs("sagemaker:model", models_of(raw)),
         "used_by": look.refs("sagemaker:endpoint", users),
@@ -73,38 +88,37 @@ def config(look: Look, raw: Raw) -> Sides:
 
 def model(look: Look, raw: Raw) -> Sides:
     """A model needs its role; endpoints of anybody may serve it."""
-    users = _live_models(look).get(raw["ModelName"], ())
+    name = raw["ModelName"]
+    users = [
+        endpoint
+        for endpoint, config in _serving_since(look, raw)
+        if name in models_of(_config_raw(look, config))
+    ]
     return {
         "uses": role_refs(raw.get("ExecutionRoleArn")),
         "used_by": look.refs("sagemaker:endpoint", users),
     }
 
 
-def _live(look: Look) -> dict[str, str]:
-    """Return each endpoint's configuration, of all endpoints: others may use what is ours."""
-    return look.once("sagemaker:live", lambda: dict(_read_live(look)))
+def _serving_since(look: Look, raw: Raw) -> Iterator[tuple[str, str]]:
+    """Yield the endpoints, of anybody, that may serve a thing, and their configurations.
+
+    Only an endpoint that was made or changed after the thing was made can name it: the others
+    aren't described, each of which would be a call.
+    """
+    made = epoch(raw.get("CreationTime"))
+    for name, changed in _endpoints(look).items():
+        if made is None or changed is None or changed >= made:
+            yield name, _endpoint_raw(look, name).get("EndpointConfigName", "")
 
 
-def _read_live(look: Look) -> Iterator[tuple[str, str]]:
-    for one in look.pages("sagemaker", "list_endpoints", "Endpoints", PAGE):
-        name = one["EndpointName"]
-        raw = told(partial(look.call, "sagemaker", "describe_endpoint", EndpointName=name))
-        if raw is not None:
-            yield name, raw.get("EndpointConfigName", "")
-
-
-def _live_models(look: Look) -> dict[str, list[str]]:
-    return look.once("sagemaker:live-models", lambda: _read_live_models(look))
-
-
-def _read_live_models(look: Look) -> dict[str, list[str]]:
-    users: dict[str, list[str]] = {}
-    for endpoint, config in _live(look).items():
-        describe = partial(look.call, "sagemaker", "describe_endpoint_config")
-        raw = told(partial(describe, EndpointConfigName=config)) if config else None
-        for model in models_of(raw or {}):
-            users.setdefault(model, []).append(endpoint)
-    return users
+def _endpoints(look: Look) -> dict[str, float | None]:
+    """Return when each endpoint was changed last, of all endpoints: others may use what is ours."""
+    pages = partial(look.pages, "sagemaker", "list_endpoints", "Endpoints", PAGE)
+    return look.once(
+        "sagemaker:endpoints",
+        lambda: {raw["EndpointName"]: epoch(raw.get("LastModifiedTime")) for raw in pages()},
+    )
 
 
 def notebook(look: Look, raw: Raw) -> Sides:

@@ -22,6 +22,11 @@ __all__ = ["HANDLERS"]
 
 _PAGE = 100
 _RECOVERY_DAYS = 30
+_KEY_TYPES = (
+    *("RSA_1024", "RSA_2048", "RSA_3072", "RSA_4096"),
+    *("EC_prime256v1", "EC_secp384r1", "EC_secp521r1"),
+)
+"""All of them: a list leaves out those that it isn't asked for."""
 
 
 def _find_secrets(look: Look) -> Iterator[Item]:
@@ -118,10 +123,20 @@ def _delete_key(look: Look, item: Item) -> str | None:
 
 
 def _find_certificates(look: Look) -> Iterator[Item]:
-    for arn, tags in marked(look, "acm", "certificate/").items():
-        answer = ask(look, "acm", "describe_certificate", CertificateArn=arn)
-        if answer is not None:
-            yield _certificate(look, answer["Certificate"], tags)
+    """Yield marked certificates that are listed; who uses one costs a call."""
+    indexed = marked(look, "acm", "certificate/")
+    if not indexed:
+        return
+    every = {"keyTypes": list(_KEY_TYPES)}
+    listed = look.pages("acm", "list_certificates", "CertificateSummaryList", _PAGE, Includes=every)
+    for raw in listed:
+        arn = raw["CertificateArn"]
+        if arn not in indexed:
+            continue
+        if raw.get("InUse") is False:
+            yield _certificate(look, raw, indexed[arn])
+        elif (said := ask(look, "acm", "describe_certificate", CertificateArn=arn)) is not None:
+            yield _certificate(look, said["Certificate"], indexed[arn])
 
 
 def _read_certificates(look: Look, ids: Sequence[str]) -> Iterator[Item]:

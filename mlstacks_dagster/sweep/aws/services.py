@@ -13,6 +13,7 @@ from mlstacks_dagster.sweep.marks import has_marks
 
 __all__ = [
     "INDEX_PROOFS",
+    "NAMED_PROOFS",
     "NAME_PROOF",
     "Arn",
     "ask",
@@ -26,6 +27,7 @@ __all__ = [
 
 INDEX_PROOFS = ("T1 our tags, by the tagging index",)
 NAME_PROOF = "T4 its name (only reported)"
+NAMED_PROOFS = ("T1 our tags, by the tagging index or the name", NAME_PROOF)
 
 _T = TypeVar("_T")
 

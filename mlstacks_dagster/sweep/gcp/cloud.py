@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 
 from mlstacks_dagster.sweep.gcp.access import GcpAccess
 from mlstacks_dagster.sweep.gcp.assemble import assemble, coverage_of, is_running, running_from
@@ -21,10 +22,12 @@ from mlstacks_dagster.sweep.gcp.listing import (
     search_assets,
 )
 from mlstacks_dagster.sweep.gcp.reading import Reader
+from mlstacks_dagster.sweep.gcp.regional import list_regional
 from mlstacks_dagster.sweep.gcp.removal import Remover
 from mlstacks_dagster.sweep.inventory.handlers import DeleteOutcome, Kind, Progress
 from mlstacks_dagster.sweep.inventory.model import GLOBAL, Coverage, Item, Ref, Scope, Snapshot
 from mlstacks_dagster.sweep.inventory.verdict import ClusterFact
+from mlstacks_dagster.sweep.marks import has_marks
 
 __all__ = ["GcpCloud"]
 
@@ -110,9 +113,14 @@ class GcpCloud:
         self, kinds: Sequence[GcpKind], pool: ThreadPoolExecutor, tell: Progress
     ) -> dict[str, Listed]:
         project = self.scope.account
-        indexed = pool.submit(
-            search_assets, self.access, [kind for kind in kinds if kind.by_asset], project
+        services = groupby(
+            sorted((kind for kind in kinds if kind.by_asset), key=lambda kind: kind.host),
+            key=lambda kind: kind.host,
         )
+        regional = [
+            pool.submit(list_regional, self.access, list(group), project, self.scope.regions)
+            for _host, group in services
+        ]
         waiting = {
             kind.type: pool.submit(list_clusters, self.access, project)
             if kind.type == _CLUSTERS
@@ -124,14 +132,16 @@ class GcpCloud:
         for type_, future in waiting.items():
             found[type_] = future.result()
             tell(f"{project}: {KINDS[type_].title}: {len(found[type_].raws)}")
-        return found | indexed.result()
+        for group in regional:
+            found |= group.result()
+        return found
 
     def _ask_index(self, found: dict[str, Listed], tell: Progress) -> dict[str, Listed]:
         """Ask the asset index for the types whose API is switched off in the project."""
         off = [
             KINDS[type_]
             for type_, listed in found.items()
-            if listed.error is not None and listed.error.disabled and not KINDS[type_].by_asset
+            if listed.error is not None and listed.error.disabled
         ]
         if not off:
             return found
@@ -142,20 +152,26 @@ class GcpCloud:
         return found | answers
 
     def _without_gone(self, items: Mapping[str, Sequence[Item]]) -> dict[str, list[Item]]:
-        """Leave out what the index still has though we deleted it: it lags behind.
+        """Leave out what only the index has and its own API calls gone: the index lags behind.
 
-        What can't be read stays in.
+        Asked about what is or may be ours, and what we deleted. What can't be read stays in.
         """
         with self._lock:
             deleted = set(self._deleted)
         return {
-            type_: [item for item in group if item.ref not in deleted or not self._is_gone(item)]
+            type_: [
+                item
+                for item in group
+                if item.facts.get("seen-in") != INDEX
+                or not (item.ref in deleted or item.clusters or has_marks(item.tags or {}))
+                or not self._is_gone(item)
+            ]
             for type_, group in items.items()
         }
 
     def _is_gone(self, item: Item) -> bool:
         try:
-            return item.facts.get("seen-in") == INDEX and self.read([item.ref])[item.ref] is None
+            return self.read([item.ref])[item.ref] is None
         except ApiError:
             return False
 

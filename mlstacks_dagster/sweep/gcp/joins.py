@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 _ZONE = re.compile(r"[a-z]+-[a-z]+[0-9]+-[a-z]")
+_STACKS = re.compile(r"ml-s[a-z2-7]{12}")
 _HEX16 = re.compile(r"[0-9a-f]{16}")
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -65,23 +66,39 @@ def known_clusters(
 
     ``ClusterFact.uid`` may hold several ids with spaces or commas between: the uid of the
     namespace ``kube-system``, the data of ``kube-system/ingress-uid``, GKE's id of the cluster.
+    Of facts about one cluster, such as its zone and its stack's region, the first counts.
     """
     found: list[KnownCluster] = []
     for fact in facts:
         ids = re.split(r"[\s,]+", fact.uid)
-        found.append(
-            KnownCluster(
-                name=fact.name,
-                location=fact.region,
-                gke_id=next(filter(_HEX64.fullmatch, ids), ""),
-                kube_uid=next(filter(_UUID.fullmatch, ids), ""),
-                uid16=next(filter(_HEX16.fullmatch, ids), ""),
-            )
+        cluster = KnownCluster(
+            name=fact.name,
+            location=fact.region,
+            gke_id=next(filter(_HEX64.fullmatch, ids), ""),
+            kube_uid=next(filter(_UUID.fullmatch, ids), ""),
+            uid16=next(filter(_HEX16.fullmatch, ids), ""),
         )
+        if not any(_is_one(known, cluster) for known in found):
+            found.append(cluster)
     for other in running:
         if not any(_same(known, other) for known in found):
             found.append(other)
     return tuple(found)
+
+
+def _is_one(one: KnownCluster, other: KnownCluster) -> bool:
+    """Tell whether two facts are about one cluster.
+
+    They are when they have one id, which is no other cluster's, or when one says the zone and the
+    other the region of a name with a stack's id in it, which is no other stack's.
+    """
+    if one.name != other.name:
+        return False
+    ids = [(one.gke_id, other.gke_id), (one.kube_uid, other.kube_uid), (one.uid16, other.uid16)]
+    told = [mine == theirs for mine, theirs in ids if mine and theirs]
+    if told:
+        return all(told)
+    return bool(_STACKS.fullmatch(one.name)) and _near(one.location, other.location)
 
 
 def _same(fact: KnownCluster, running: KnownCluster) -> bool:
@@ -125,6 +142,9 @@ def owner_of(
         return Owner()
     name = next(iter(owners))[0]
     location = next((at for _, at in owners if at), "")
+    meant = next((c for c in known if (c.name, c.location) == (name, location)), None)
+    if meant and (others := [claim.by for claim in claims if _denies(meant, claim)]):
+        return Owner(hint=f"contradicts itself: {', '.join(others)} isn't that of {name}")
     return Owner(name, location, by=", ".join(dict.fromkeys(owners.values())))
 
 
@@ -155,6 +175,14 @@ def _has_id(cluster: KnownCluster, claim: Claim) -> bool:
     if claim.uid16:
         return cluster.uid16 == claim.uid16
     return bool(cluster.kube_uid) and uid8(cluster.kube_uid) == claim.uid8
+
+
+def _denies(cluster: KnownCluster, claim: Claim) -> bool:
+    """Tell whether a claim states another id than the cluster is known to have."""
+    if claim.name or claim.cut:
+        return False
+    recorded = cluster.uid16 if claim.uid16 and not claim.kube_uid else cluster.kube_uid
+    return bool(recorded) and not _has_id(cluster, claim)
 
 
 def _resolve_name(claim: Claim, known: Sequence[KnownCluster], region: str) -> tuple[str, str, str]:

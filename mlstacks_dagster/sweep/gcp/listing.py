@@ -144,7 +144,7 @@ def list_clusters(access: GcpAccess, project: str) -> Listed:
 def search_assets(access: GcpAccess, kinds: Sequence[GcpKind], project: str) -> dict[str, Listed]:
     """Find all objects of several types in one go by Cloud Asset Inventory, by type; no raise.
 
-    It is an index and may lag: what it says is read again before it is deleted.
+    It is an index and lags by minutes: it stands in only where an API is switched off.
     """
     by_asset = {kind.asset: kind for kind in kinds}
     found = {kind.type: Listed(note="by the asset index") for kind in kinds}

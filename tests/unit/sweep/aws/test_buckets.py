@@ -76,7 +76,7 @@ def test_a_failure_that_passes_is_tried_again(bench: Bench) -> None:
 
 
 def test_a_bucket_whose_tags_are_denied_fails_the_type(bench: Bench) -> None:
-    Plant(bench).s3_bucket(f"{OURS}-x", MARKS)
+    Plant(bench).s3_bucket(f"{OURS}-x", {})
     denied = {"get_bucket_tagging": refusal("GetBucketTagging", "AccessDenied", status=403)}
     bench.fake("s3", Scripted("s3", denied, bench.client("s3")))
 

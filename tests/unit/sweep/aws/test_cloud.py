@@ -9,6 +9,8 @@ import pytest
 
 from mlstacks_dagster.errors import MlstacksError
 from mlstacks_dagster.sweep.aws.cloud import AwsCloud
+from mlstacks_dagster.sweep.aws.identity import _details
+from mlstacks_dagster.sweep.aws.look import Memo
 from mlstacks_dagster.sweep.inventory.claims import missing_coverage
 from mlstacks_dagster.sweep.inventory.model import Item, Ref, Scope
 from tests.unit.sweep.aws.conftest import ACCOUNT, Clock
@@ -242,6 +244,9 @@ def test_a_clusters_own_interface_names_the_cluster_and_waits_for_nobody() -> No
     fake = FakeClients(only("describe_network_interfaces", {"NetworkInterfaces": [raw]}))
     [listed] = cloud_of(fake).snapshot(["ec2:network-interface"]).items
     assert (listed.clusters, listed.used_by) == (("ml-one",), ())
+    available = listed.model_copy(update={"facts": {**listed.facts, "state": "available"}})
+    assert {cloud_of(fake).delete(one).status for one in (listed, available)} == {"retry"}
+    assert "delete_network_interface" not in fake.operations()
 
 
 def test_access_lists_are_not_asked_for_where_only_the_default_vpc_is() -> None:
@@ -329,3 +334,42 @@ def test_a_balancer_whose_tags_are_not_told_has_unreadable_ones() -> None:
     )
     [listed] = cloud_of(fake).snapshot(["elb:load-balancer"]).items
     assert listed.tags is None
+
+
+def test_balancers_tags_are_asked_for_page_by_page() -> None:
+    def answer(call: Call) -> Any:
+        if call.operation == "describe_tags":
+            return {
+                "TagDescriptions": [
+                    {"ResourceArn": a, "Tags": []} for a in call.params["ResourceArns"]
+                ]
+            }
+        if call.operation != "describe_target_groups":
+            return Empty()
+        page = int(call.params.get("Marker", 0))
+        names = [f"{page}-{number}" for number in range(40)]
+        groups = [{"TargetGroupArn": name, "TargetGroupName": name} for name in names]
+        return {"TargetGroups": groups, **({"NextMarker": str(page + 1)} if page < 2 else {})}
+
+    fake = FakeClients(answer)
+    found = cloud_of(fake).snapshot(["elbv2:target-group"]).items
+    assert len(found) == 120
+    page = ["describe_target_groups", "describe_tags", "describe_tags"]
+    assert fake.operations() == page * 3
+
+
+def test_policy_documents_are_not_kept_in_memory() -> None:
+    role: dict[str, Any] = {
+        "RoleName": "ml-x",
+        "Path": "/",
+        "AssumeRolePolicyDocument": "{}" * 1000,
+    }
+    role |= {"RolePolicyList": [{"PolicyDocument": "{}"}], "InstanceProfileList": [
+        {"InstanceProfileName": "p", "Roles": [{"AssumeRolePolicyDocument": "{}"}]}]}  # fmt: skip
+    fake = FakeClients(only("get_account_authorization_details", Empty(RoleDetailList=[role])))
+    memo = Memo()
+    cloud = cloud_of(fake)
+    details = _details(cloud._look("global", memo))
+    assert "Document" not in repr(details)
+    [profile] = details.roles[0]["InstanceProfileList"]
+    assert profile == {"InstanceProfileName": "p"}

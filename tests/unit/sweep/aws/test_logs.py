@@ -7,7 +7,16 @@ from botocore.exceptions import ClientError
 
 from tests.unit.sweep.aws.plants import Plant
 from tests.unit.sweep.aws.scripted import Scripted, refusal
-from tests.unit.sweep.aws.services import MARKS, OURS, THEIR_MARKS, Bench, bench, clients
+from tests.unit.sweep.aws.services import (
+    ACCOUNT,
+    MARKS,
+    OURS,
+    REGION,
+    THEIR_MARKS,
+    Bench,
+    bench,
+    clients,
+)
 
 __all__ = ["bench", "clients"]
 
@@ -33,6 +42,19 @@ def test_a_log_group_with_our_name_only_is_a_hint(bench: Bench) -> None:
 
     assert item.clusters == ()
     assert item.facts["owner-hint"] == OURS
+
+
+def test_the_log_of_our_endpoint_is_a_hint_whatever_its_name(bench: Bench) -> None:
+    logs = bench.client("logs")
+    names = [f"/aws/sagemaker/Endpoints/{name}" for name in ("Churn", "theirs")]
+    for name in names:
+        logs.create_log_group(logGroupName=name)
+    bench.indexed[f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/churn"] = MARKS
+
+    found = bench.find("logs:log-group")
+
+    assert set(found) & set(names) == {names[0]}
+    assert (found[names[0]].tags, found[names[0]].facts["owner-hint"]) == ({}, OURS)
 
 
 def test_others_log_groups_are_not_even_listed(bench: Bench) -> None:

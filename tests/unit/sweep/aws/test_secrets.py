@@ -76,7 +76,11 @@ def test_a_certificate_is_held_by_what_uses_it(bench: Bench) -> None:
     distribution = f"arn:aws:cloudfront::{ACCOUNT}:distribution/E1"
     users = [f"{begin}/app/new/1", f"{begin}/old", distribution]
     raw = {"CertificateArn": arn, "DomainName": "x.example.com", "InUseBy": users}
-    answers = {"describe_certificate": {"Certificate": raw}}
+    listed: dict[str, Any] = {"CertificateSummaryList": [{"CertificateArn": arn, "InUse": True}]}
+    answers: dict[str, Any] = {
+        "describe_certificate": {"Certificate": raw},
+        "list_certificates": listed,
+    }
     bench.fake("acm", Scripted("acm", answers, bench.client("acm")))
 
     item = bench.find("acm:certificate")[arn]

@@ -46,6 +46,7 @@ class World:
     assets: dict[str, str] = field(default_factory=dict)
     policies: dict[str, Body] = field(default_factory=dict)
     regions: tuple[str, ...] = ("europe-west1", "us-central1")
+    multi_regions: tuple[str, ...] = ("europe",)
     unreachable: tuple[str, ...] = ()
     off: tuple[str, ...] = ()
     operations: dict[str, int] = field(default_factory=dict)
@@ -58,7 +59,8 @@ class World:
         """Plant an object under its API's path; returns its name without the API's prefix."""
         name = path.rpartition("/")[2]
         compute = path.startswith("compute/v1/")
-        own: Body = {"name": name, **data}
+        whole = "/locations/" in path and "/clusters/" not in path  # as these APIs say it
+        own: Body = {"name": path.partition("/")[2] if whole else name, **data}
         if compute:
             link = f"https://www.googleapis.com/{path}"
             own = {"selfLink": link, "creationTimestamp": "2026-01-01T00:00:00.000-08:00", **own}

@@ -36,6 +36,11 @@ def _regions(world: World, request: Request, _project: str) -> Answer:
     return 200, world.paged(request, "items", [{"name": region} for region in world.regions])
 
 
+def _locations(world: World, request: Request, _project: str) -> Answer:
+    named = [{"locationId": place} for place in (*world.regions, *world.multi_regions)]
+    return 200, world.paged(request, "locations", named)
+
+
 def _search(world: World, request: Request, project: str) -> Answer:
     types = request.query["assetTypes"].split(",")
     hits = []
@@ -115,6 +120,7 @@ ROUTES: tuple[tuple[str, Callable[..., Answer]], ...] = (
     (r"(storage/v1/b/[^/]+/o/.+)", _object),
     (r"compute/v1/projects/([^/]+)/aggregated/(\w+)", _aggregated),
     (r"compute/v1/projects/([^/]+)/regions", _regions),
+    (r"v1/projects/([^/]+)/locations", _locations),
     (r"v1/projects/([^/]+):searchAllResources", _search),
     (r"v1/projects/([^/]+)/locations/-/clusters", _clusters),
     (r"v3/projects:search", _projects),

@@ -72,6 +72,7 @@ class Leftovers:
         self.hinted: set[str] = set()
         self.service = json.dumps({"kubernetes.io/service-name": "ml/web"})
         self.target_pool_balancer()
+        self.reserved_address()
         self.subsetting_balancer()
         self.old_ingress()
         self.new_ingress()
@@ -101,6 +102,14 @@ class Leftovers:
         self.add(
             f"{GLOBAL_ROOT}/firewalls/k8s-{gke.uid16}-node-http-hc", description=cluster, **tags
         )
+
+    def reserved_address(self) -> None:
+        """A load balancer that went half: its number is kept, and billed, for nobody."""
+        name, own = self.gke.balancer("old"), {"description": self.service}
+        number = f"34.2.{len(self.world.objects) % 250}.1"
+        self.add(f"{REGIONAL}/addresses/{name}", address=number, status="RESERVED", **own)
+        self.add(f"{GLOBAL_ROOT}/firewalls/k8s-fw-{name}", targetTags=[self.gke.tag],
+                 network=LINK + NETWORK, **own)  # fmt: skip
 
     def subsetting_balancer(self) -> None:
         gke = self.gke

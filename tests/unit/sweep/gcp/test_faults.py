@@ -133,7 +133,7 @@ def test_when_the_index_fails_too_nothing_is_clean(world: World, make_cloud: Mak
     world.faults.append(lambda r: error(403, "forbidden", "no") if "searchAll" in r.path else None)
     snapshot = make_cloud().snapshot()
     assert set(statuses(snapshot, "sqladmin:instance").values()) == {"denied"}
-    assert set(statuses(snapshot, "aiplatform:model").values()) == {"denied"}
+    assert set(statuses(snapshot, "aiplatform:model").values()) == {"listed"}
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -218,22 +218,72 @@ def test_half_a_list_of_projects_is_an_error(world: World, access: GcpAccess) ->
         find_projects(access)
 
 
-def test_an_index_that_lags_does_not_bring_back_what_we_deleted(
+VERTEX = f"v1/projects/{PROJECT}/locations/{REGION}/endpoints"
+MARKED = {"mlstacks-install": "inst", "mlstacks-stack": "s1"}
+
+
+def _stale_hit(path: str) -> dict[str, object]:
+    return {"results": [{
+        "name": f"//aiplatform.googleapis.com/{path.removeprefix('v1/')}",
+        "assetType": "aiplatform.googleapis.com/Endpoint", "location": REGION, "labels": MARKED,
+    }]}  # fmt: skip
+
+
+def test_what_the_index_does_not_have_yet_is_found(world: World, make_cloud: MakeCloud) -> None:
+    world.faults.append(lambda r: (200, {}) if "searchAll" in r.path else None)
+    world.add(f"{VERTEX}/7", labels=MARKED)
+    repository = f"v1/projects/{PROJECT}/locations/europe/repositories/r"
+    world.add(repository, labels=MARKED)
+    wanted = ["aiplatform:endpoint", "artifactregistry:repository"]
+    items = make_cloud().snapshot(wanted).items
+    assert [(item.ref.type, item.ref.region) for item in items] == [
+        ("aiplatform:endpoint", REGION), ("artifactregistry:repository", "global")
+    ]  # fmt: skip
+
+
+def test_what_the_index_still_has_though_it_is_gone_is_not_found(
     world: World, make_cloud: MakeCloud
 ) -> None:
-    path = f"v1/projects/{PROJECT}/locations/{REGION}/models/7"
-    world.add(path, "aiplatform.googleapis.com/Model")
-    hits = {"results": [{
-        "name": f"//aiplatform.googleapis.com/{path.removeprefix('v1/')}",
-        "assetType": "aiplatform.googleapis.com/Model", "location": REGION,
-    }]}  # fmt: skip
+    hits = _stale_hit(f"{VERTEX}/7")
     world.faults.append(lambda r: (200, hits) if "searchAll" in r.path else None)
-    cloud = make_cloud()
-    (model,) = cloud.snapshot(["aiplatform:model"]).items
-    assert cloud.delete(model).status == "deleted"
-    assert cloud.snapshot(["aiplatform:model"]).items == ()
-    world.add(path, "aiplatform.googleapis.com/Model")
-    assert len(cloud.snapshot(["aiplatform:model"]).items) == 1
+    assert make_cloud().snapshot(["aiplatform:endpoint"]).items == ()
+
+
+def test_a_hit_of_the_index_that_may_be_ours_is_asked_for(
+    world: World, make_cloud: MakeCloud
+) -> None:
+    hits = _stale_hit(f"{VERTEX}/7")
+    hits["results"].append(  # type: ignore[attr-defined]
+        {**hits["results"][0], "name": f"//a/{VERTEX[3:]}/8", "labels": {}}  # type: ignore[index]
+    )
+    world.faults.append(lambda r: (200, hits) if "searchAll" in r.path else None)
+    off = error(403, "accessNotConfigured", "switched off", "SERVICE_DISABLED")
+    world.faults.append(lambda r: off if r.path.endswith("/locations") else None)
+    assert [i.name for i in make_cloud().snapshot(["aiplatform:endpoint"]).items] == ["8"]
+    assert world.calls("GET", "endpoints/") == [f"{VERTEX}/7"]
+    world.add(f"{VERTEX}/7", labels=MARKED)
+    assert len(make_cloud().snapshot(["aiplatform:endpoint"]).items) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "place", "regions"),
+    [
+        (VERTEX, REGION, ()),
+        (f"v1/projects/{PROJECT}/locations/europe/repositories", "global", (REGION,)),
+    ],
+)
+def test_a_location_that_fails_is_never_clean(
+    world: World, make_cloud: MakeCloud, path: str, place: str, regions: tuple[str, ...]
+) -> None:
+    broken = error(500, "internalError", "broken")
+    world.faults.append(lambda r: broken if r.path == path else None)
+    failed = make_cloud(regions=regions).snapshot().unverified
+    assert [(row.region, row.status) for row in failed] == [(place, "failed")]
+
+
+def test_a_service_without_a_location_is_never_clean(world: World, make_cloud: MakeCloud) -> None:
+    world.faults.append(lambda r: (200, {}) if r.path.endswith("/locations") else None)
+    assert set(statuses(make_cloud().snapshot(), "run:service").values()) == {"failed"}
 
 
 def test_a_type_that_is_not_known_is_never_clean(make_cloud: MakeCloud) -> None:

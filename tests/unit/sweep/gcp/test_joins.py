@@ -36,6 +36,31 @@ def test_the_two_clusters_have_ids_that_begin_alike() -> None:
     assert LIVE.name.startswith(GONE.name)
 
 
+@pytest.mark.parametrize("uid", [GONE.fact().uid, ""])
+def test_a_clusters_zone_and_its_stacks_region_are_one_cluster(uid: str) -> None:
+    zonal = GONE.fact(uid)
+    expected = [zonal.model_copy(update={"region": place}) for place in (REGION, ZONE)]
+    [known] = known_clusters([zonal, *expected], [])
+    assert known.location == ZONE
+    assert owner(known=(known,), targetTags=[GONE.tag], network="n").name == GONE.name
+
+
+def test_clusters_of_one_name_that_nobody_knows_apart_stay_two() -> None:
+    zonal = ClusterFact(account=PROJECT, region=ZONE, name="prod")
+    regional = zonal.model_copy(update={"region": REGION})
+    assert len(known_clusters([zonal, regional], [])) == 2
+    other = GONE.fact().model_copy(update={"uid": LIVE.fact().uid})
+    assert len(known_clusters([GONE.fact(), other], [])) == 2
+
+
+def test_an_id_that_is_not_the_clusters_own_takes_back_the_names_proof() -> None:
+    alone = known_clusters([GONE.fact()], [])
+    said = json.dumps({"cluster-uid": LIVE.kube_uid})
+    lie = owner(f"k8s1-{GONE.uid8}-ml-lie-80-1", known=alone, region=REGION, description=said)
+    assert lie.name == ""
+    assert "contradicts itself" in lie.hint
+
+
 def test_a_hash_stands_for_the_whole_uid() -> None:
     assert len(uid8(GONE.kube_uid)) == 8
     assert uid8(GONE.kube_uid) != uid8(LIVE.kube_uid)
