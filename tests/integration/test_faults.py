@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from mlstacks_dagster.engines.process_record import read_record
 from tests.integration.conftest import Sandbox
 from tests.integration.stacks import write_stack
 
@@ -91,28 +95,79 @@ def test_state_file_corrupt(sandbox: Sandbox) -> None:
     assert sandbox.account.kinds()["bucket"] == 0
 
 
-def test_disk_full_in_the_work_folder(sandbox: Sandbox) -> None:
+def test_disk_full_before_anything_is_made(sandbox: Sandbox) -> None:
     file = write_stack(sandbox.stacks / "s", "disk", BUCKET)
-    command = sandbox.cli.argv("deploy", "-f", str(file), "--sandbox")
-    work = sandbox.home / "work"
-    work.mkdir(parents=True, exist_ok=True)
-    if os.geteuid() == 0:
-        mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(work)],
-            check=False,
-            capture_output=True,
-        )
-        if mounted.returncode == 0:
-            try:
-                done = subprocess.run(
-                    command, env=sandbox.cli.env, capture_output=True, text=True, check=False
-                )
-                assert done.returncode == 1
-                assert "Traceback" not in done.stderr
-                assert "full" in done.stderr or "space" in done.stderr
-                assert sandbox.account.kinds()["bucket"] == 0
-            finally:
-                subprocess.run(["umount", str(work)], check=True)
-            _deploy(sandbox, file, code=0)
-            return
-    pytest.skip("mounting a small file system needs root")
+    with _small_disk(sandbox.home, "16k", "work"):
+        said = _deploy(sandbox, file)
+        assert "full" in said or "space" in said
+        assert sandbox.account.kinds()["bucket"] == 0
+    _deploy(sandbox, file, code=0)
+
+
+def test_disk_full_while_terraform_applies(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Neither the state nor the file that Terraform writes instead can be kept."""
+    file = write_stack(sandbox.stacks / "s", "disk", BUCKET)
+    before, log = sandbox.account.everything(), tmp_path / "log"
+    with _small_disk(sandbox.home, "64m", "work", "state") as disk:
+        command = sandbox.cli.start("deploy", "-f", str(file), "--sandbox", log=log)
+        locked = _apply_holds_the_state(sandbox.home, command)
+        filler = _fill_up(disk)
+        assert command.wait(300) == 1, log.read_text()
+        assert locked, "the apply was over before the disk was full"
+        assert sandbox.account.kinds()["bucket"] == 1, "Terraform made nothing"
+        said = log.read_text()
+        assert "Traceback" not in said
+        assert "space" in said
+        assert "run the same command again" in said
+
+        filler.unlink()
+        _deploy(sandbox, file, code=0)
+        assert sandbox.account.kinds()["bucket"] == 1
+        bucket = sandbox.cli.run("output", "disk", "-k", "bucket_name").stdout.strip()
+        assert sandbox.account.client("s3").get_bucket_policy(Bucket=bucket)
+        sandbox.cli.run("destroy", "disk", "-y")
+    assert sandbox.account.everything() == before
+
+
+def _apply_holds_the_state(home: Path, command: subprocess.Popen[bytes]) -> bool:
+    """Wait until ``terraform apply`` has locked the state; False when the command ended first."""
+    while command.poll() is None:
+        records = [read_record(path) for path in home.glob("work/*/*/child.json")]
+        if any(r and r.verb == "apply" for r in records) and list(
+            home.glob("state/*/*/.*.lock.info")
+        ):
+            return True
+        time.sleep(0.002)
+    return False
+
+
+def _fill_up(folder: Path) -> Path:
+    """Leave no space on the disk of ``folder``; return the file that takes it."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as stream, suppress(OSError):
+        for size in (1 << 20, 1 << 12, 1):
+            with suppress(OSError):
+                while stream.write(b"\0" * size):
+                    pass
+    return filler
+
+
+@contextmanager
+def _small_disk(home: Path, size: str, *folders: str) -> Iterator[Path]:
+    """Keep ``folders`` of a home on a disk of their own of ``size`` during the block."""
+    if os.geteuid() != 0:
+        pytest.skip("not tested: a full disk (to mount a small file system needs root)")
+    disk = home / "disk"
+    disk.mkdir()
+    with ExitStack() as mounts:
+        _mount(mounts, disk, "-t", "tmpfs", "-o", f"size={size}", "tmpfs")
+        for name in folders:
+            for folder in (disk / name, home / name):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            _mount(mounts, home / name, "--bind", str(disk / name))
+        yield disk
+
+
+def _mount(mounts: ExitStack, where: Path, *what: str) -> None:
+    subprocess.run(["mount", *what, str(where)], check=True)
+    mounts.callback(subprocess.run, ["umount", str(where)], check=True)
