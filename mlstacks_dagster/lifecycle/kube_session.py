@@ -13,6 +13,7 @@ from mlstacks_dagster.engines.kube_errors import KubeError
 from mlstacks_dagster.ledger.records import Operation
 from mlstacks_dagster.lifecycle.cluster import access_of, cluster_unit
 from mlstacks_dagster.lifecycle.drain import drain
+from mlstacks_dagster.lifecycle.retained import claim_words, claimed_volumes, refuse_data
 from mlstacks_dagster.lifecycle.session import Session
 from mlstacks_dagster.sweep.aws_cluster import cluster_runs
 from mlstacks_dagster.sweep.aws_controllers import made_by_controllers
@@ -98,6 +99,12 @@ class Cluster:
             found["made_by_controllers"] = made_by_controllers(access.name, context)
         return found
 
+    def drained_data(self) -> tuple[str, ...]:
+        """Return the claims whose volumes draining deletes, for people."""
+        if "volumes" not in self._session.unit.definition.teardown.drain:
+            return ()
+        return claim_words(claimed_volumes(self.kube))
+
     def drain(self, operation: Operation) -> int:
         """Drain what the unit says; return how many objects that were.
 
@@ -106,6 +113,8 @@ class Cluster:
         wanted = self._session.unit.definition.teardown.drain
         if not wanted:
             return 0
+        if self._session.keeps_data:
+            refuse_data(self._session, self.drained_data())
         self._session.phase("draining the cluster")
         self._session.ledger.note(operation.id, {"cluster": self.manifest()})
         say = self._session.report.milestone
