@@ -101,6 +101,7 @@ class HelmSession(Session):
         kube = self.cluster.kube
         self.engine.check_owner(request)
         self.ledger.planned(operation.id, [PlannedItem(self._address, "helm", not request.begun)])
+        self.cluster.remember(operation)
         self.phase("namespace and secrets")
         kube_setup.make_namespace(kube, self.namespace, self.marks)
         given = unseal(self.unit.secrets, self.settings)
