@@ -69,8 +69,8 @@ def cluster_facts(
         stated = [f.region for f in known.get(stack.stack_id, {}).values() if f.name == name]
         for region in regions_of(stack, facts):
             if not any(zone.startswith(f"{region}-") for zone in stated):
-                where = {"account": account, "region": region, "name": name}
-                add(stack.stack_id, where, asked=not stated)
+                guess = {"account": account, "region": region, "name": name}
+                add(stack.stack_id, guess, asked=not stated)
     return {stack_id: tuple(found.values()) for stack_id, found in known.items()}
 
 

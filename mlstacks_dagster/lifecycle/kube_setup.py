@@ -18,6 +18,7 @@ from mlstacks_dagster.errors import NotOwnedError
 from mlstacks_dagster.sweep.marks import COMPONENT, STACK
 
 __all__ = [
+    "is_stack_namespace",
     "make_namespace",
     "make_secret",
     "read_secret",
