@@ -15,6 +15,8 @@ Every setting is an environment variable ``MLSTACKS_*``; the table is ``docs/set
 ``MLSTACKS_SANDBOX``       ``1``: stacks that are not deployed yet go to the sandbox
 ``MLSTACKS_SWEEP_ACCOUNTS`` accounts that sweeps list, separated by commas: ``aws``,
                            ``aws:PROFILE``, ``gcp:PROJECT``; default: what the stacks have used
+``MLSTACKS_SWEEP_PROTECTED`` words, separated by commas: no sweep deletes in an account that
+                           has one in its alias or id
 ``MLSTACKS_EXTRA_REGIONS`` cloud regions newer than this release, separated by commas
 ``MLSTACKS_IDLE_AFTER``    seconds without use after which a cluster counts as idle; default 43200
 ``MLSTACKS_LOCK_TIMEOUT``  seconds to wait for another run on the same stack; default 3600
@@ -72,6 +74,7 @@ class Settings:
     chart_mirror: Path | None = None
     sandbox: bool = False
     sweep_accounts: tuple[str, ...] = ()
+    sweep_protected: tuple[str, ...] = ()
     extra_regions: tuple[str, ...] = ()
     idle_after: float = _DEFAULT_IDLE_SECONDS
     lock_timeout: float = _DEFAULT_LOCK_TIMEOUT_SECONDS
@@ -101,6 +104,7 @@ class Settings:
             chart_mirror=_path(env, "MLSTACKS_CHART_MIRROR"),
             sandbox=_flag(env, "MLSTACKS_SANDBOX"),
             sweep_accounts=_list(env, "MLSTACKS_SWEEP_ACCOUNTS"),
+            sweep_protected=_list(env, "MLSTACKS_SWEEP_PROTECTED"),
             extra_regions=_list(env, "MLSTACKS_EXTRA_REGIONS"),
             idle_after=_seconds(env, "MLSTACKS_IDLE_AFTER", _DEFAULT_IDLE_SECONDS),
             lock_timeout=_seconds(env, "MLSTACKS_LOCK_TIMEOUT", _DEFAULT_LOCK_TIMEOUT_SECONDS),

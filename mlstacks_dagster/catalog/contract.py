@@ -23,7 +23,7 @@ __all__ = ["COMMON_VARIABLES", "check_catalog", "check_unit", "placeholders"]
 COMMON_VARIABLES = ("install", "name", "region", "tags")
 """Variables that every module has; ``lifecycle`` fills them."""
 
-_FILLED = frozenset({*COMMON_VARIABLES, "project_id"})
+_FILLED = frozenset({*COMMON_VARIABLES, "delete_data", "project_id"})
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 _Finding = tuple[tuple[str | int, ...], str, str]

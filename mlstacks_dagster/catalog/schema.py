@@ -105,6 +105,10 @@ def _stack(providers: Sequence[str]) -> _Schema:
                 "enum": ["keep", "destroy", None],
                 "description": "What becomes of the stack when its deploy fails.",
             },
+            "data": {
+                "enum": ["delete", "retain", None],
+                "description": "retain: no teardown of what holds data; delete: it goes too.",
+            },
             "cluster": {
                 "anyOf": [
                     _cluster(),

@@ -24,6 +24,7 @@ run_coordinator:
 concurrency:
   pools: {default_limit: 1, granularity: run}
   runs: {max_concurrent_runs: 10}
+sensors: {use_threads: false}
 compute_logs:
   module: mlstacks_dagster.defs.compute_logs
   class: QuietComputeLogManager

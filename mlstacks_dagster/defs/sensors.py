@@ -1,7 +1,9 @@
 """Sensors that launch teardowns: an end that has come, a failed deploy, a file that is gone.
 
 Each looks at the ledger and at Dagster's runs anew, so that nothing depends on an event having
-been seen. Dagster evaluates our sensors one after the other, and a run key is launched once.
+been seen. A sensor launches a run key once. Two sensors that are due for one stack don't share
+keys: Dagster evaluates them one after the other (``sensors: {use_threads: false}`` in the
+instance's settings), and the second sees the first one's run.
 """
 
 from __future__ import annotations

@@ -63,9 +63,12 @@ class VerifyConfig(dg.Config):
 
 
 def sweep_assets(accounts: Sequence[str], site: Site) -> list[dg.AssetsDefinition]:
-    """Return the assets about ``accounts``, a partition each; none when there is no account."""
+    """Return the assets about ``accounts``, a partition each, and that of late looks.
+
+    Those need no account: which one a destroyed stack was in is its ledger's to say.
+    """
     if not accounts:
-        return []
+        return [_verified_again(site)]
     partitions = dg.StaticPartitionsDefinition(list(accounts))
     return [_leftovers(partitions, site), _deleted(partitions, site), _verified_again(site)]
 
@@ -189,8 +192,7 @@ def _verified_again(site: Site) -> dg.AssetsDefinition:
 
 def sweep_jobs(assets: Sequence[dg.AssetsDefinition]) -> list[Any]:
     """Return the jobs of :func:`sweep_assets`."""
-    if not assets:
-        return []
+    there = {key for asset in assets for key in asset.keys}
     return [
         dg.define_asset_job(
             job,
@@ -203,6 +205,7 @@ def sweep_jobs(assets: Sequence[dg.AssetsDefinition]) -> list[Any]:
             (names.SWEEP_DELETE_JOB, _DELETED, "Deletes what an approved sweep plan names."),
             (names.VERIFY_JOB, _AGAIN, "Looks again for what is left of a destroyed stack."),
         )
+        if key in there
     ]
 
 

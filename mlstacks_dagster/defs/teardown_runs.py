@@ -14,12 +14,14 @@ from mlstacks_dagster.lifecycle.due import Attempt, Ending, run_key
 __all__ = [
     "TAG_ATTEMPT",
     "TAG_GENERATION",
+    "TAG_LOOK",
     "TAG_REASON",
     "TAG_STACK_ID",
     "attempts",
     "busy_stacks",
     "cleanup_keys",
     "endings",
+    "looks",
     "teardown_request",
 ]
 
@@ -27,6 +29,7 @@ TAG_REASON = "mlstacks/reason"
 TAG_STACK_ID = "mlstacks/stack-id"
 TAG_GENERATION = "mlstacks/generation"
 TAG_ATTEMPT = "mlstacks/attempt"
+TAG_LOOK = "mlstacks/look"
 
 _Status = dg.DagsterRunStatus
 # Not NOT_STARTED: a daemon that died between making a run and queueing it left one, and Dagster
@@ -54,14 +57,25 @@ def attempts(instance: dg.DagsterInstance, stack: StackRecord) -> list[Attempt]:
     """Return the ended teardowns that sensors launched for the stack since its last deploy."""
     tags = {TAG_STACK_ID: stack.stack_id, TAG_GENERATION: str(stack.generation)}
     records = instance.get_run_records(dg.RunsFilter(tags=tags, statuses=_ENDED))
-    return [
-        Attempt(
-            number=int(record.dagster_run.tags.get(TAG_ATTEMPT, "1")),
-            ended_at=record.end_time or record.update_timestamp.timestamp(),
-            cancelled=record.dagster_run.status == _Status.CANCELED,
-        )
-        for record in records
-    ]
+    return list(map(_attempt, records))
+
+
+def looks(instance: dg.DagsterInstance, stack: StackRecord, number: int) -> list[Attempt] | None:
+    """Return the late looks of that number that have failed; None when one is open or succeeded."""
+    tags = {TAG_STACK_ID: stack.stack_id, TAG_LOOK: str(number)}
+    records = instance.get_run_records(dg.RunsFilter(tags=tags, statuses=[*_OPEN, *_ENDED]))
+    statuses = {record.dagster_run.status for record in records}
+    if statuses & {*_OPEN, _Status.SUCCESS}:
+        return None
+    return list(map(_attempt, records))
+
+
+def _attempt(record: dg.RunRecord) -> Attempt:
+    return Attempt(
+        number=int(record.dagster_run.tags.get(TAG_ATTEMPT, "1")),
+        ended_at=record.end_time or record.update_timestamp.timestamp(),
+        cancelled=record.dagster_run.status == _Status.CANCELED,
+    )
 
 
 def endings(instance: dg.DagsterInstance, runs: dict[int, str]) -> dict[int, Ending]:

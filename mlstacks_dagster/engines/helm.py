@@ -167,6 +167,14 @@ class HelmEngine:
             )
         return tuple(chosen)
 
+    def claims(self, request: HelmRequest) -> tuple[ObjectRef, ...]:
+        """Return the volume claims that came with the release: its own and its StatefulSets'."""
+        objects = self._objects(request, self._client(request))
+        looked = self._look(request, objects)
+        known = merged(Inventory(request.work_dir).load(), looked[1] if looked else ())
+        own = [o.ref for o in objects.normal(known) if o.ref.kind == "PersistentVolumeClaim"]
+        return tuple(dict.fromkeys([*own, *objects.claims(known)]))
+
     def info(self, request: HelmRequest) -> ReleaseInfo | None:
         """Return the release as it stands; None when there is none."""
         looked = self._look(request, self._objects(request, self._client(request)))

@@ -81,6 +81,16 @@ class StackRecord:
         """Whether the stack is not destroyed."""
         return self.status == "live"
 
+    @property
+    def keeps_data(self) -> bool:
+        """Whether a teardown must not delete data, as last deployed; a word unknown here says so.
+
+        Plans of other versions count as well: they are read as the JSON that they are.
+        """
+        options = self.plan_json.get("options")
+        said = options.get("data") if isinstance(options, Mapping) else None
+        return said not in (None, "delete")
+
     @cached_property
     def plan(self) -> Plan:
         """The plan of the last deploy; raises :class:`LedgerError` if it can't be read."""

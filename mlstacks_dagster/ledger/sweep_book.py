@@ -20,8 +20,8 @@ class LedgerFacts:
     """What the ledger knows beside its stacks, read in one transaction.
 
     ``held`` are ids and ARNs in the states of live stacks; ``busy`` the ids of stacks with an
-    open operation; ``clusters`` are (stack id, name, ARN or id); ``notes`` (stack id, what a
-    destroy wrote down of its cluster); ``regions`` (stack id, region) of every unit.
+    open operation; ``clusters`` are (stack id, name, ARN or id); ``notes`` (stack id, what an
+    operation wrote down of its cluster); ``regions`` (stack id, region) of every unit.
     """
 
     held: frozenset[str]

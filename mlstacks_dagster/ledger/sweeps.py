@@ -241,10 +241,10 @@ def cluster_resources(session: Session) -> list[tuple[str, str, str]]:
 
 
 def cluster_notes(session: Session) -> list[tuple[str, dict[str, Any]]]:
-    """Return (stack id, note) of what destroys wrote down of clusters before these went."""
+    """Return (stack id, note) of what deploys and destroys wrote down of clusters, oldest first."""
     rows = session.execute(
         select(OperationRow.stack_id, OperationRow.summary)
-        .where(OperationRow.kind == "destroy")
+        .where(OperationRow.kind.in_(("deploy", "destroy")))
         .order_by(OperationRow.id)
     )
     return [

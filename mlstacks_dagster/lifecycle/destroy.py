@@ -9,6 +9,7 @@ from mlstacks_dagster.lifecycle.export import write_export
 from mlstacks_dagster.lifecycle.inputs import hard_requirements
 from mlstacks_dagster.lifecycle.models import DestroyOutcome
 from mlstacks_dagster.lifecycle.operations import operation
+from mlstacks_dagster.lifecycle.retained import refuse_data
 from mlstacks_dagster.lifecycle.session import Session
 
 __all__ = ["destroy", "refuse_protected"]
@@ -18,7 +19,7 @@ def destroy(session: Session) -> DestroyOutcome:
     """Destroy the unit and what an interrupted run left of it.
 
     Raises :class:`RefusedError` when the stack is protected, another unit still needs this one,
-    or the credentials are of another account.
+    the credentials are of another account, or it holds data that the stack keeps.
     """
     record = session.record()
     if record is None or record.status == "destroyed":
@@ -26,6 +27,8 @@ def destroy(session: Session) -> DestroyOutcome:
         return _never_deployed(session)
     _check_brakes(session)
     check_account(session)
+    if session.keeps_data:
+        refuse_data(session, session.data_held())
     unclean = session.ledger.unclean(session.stack.stack_id, session.unit.name) or (
         record.resource_count > 0 and not session.is_known()
     )

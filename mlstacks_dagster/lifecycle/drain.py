@@ -16,7 +16,7 @@ from mlstacks_dagster.engines.kube_client import KubeClient, ObjectRef
 from mlstacks_dagster.errors import MlstacksError
 from mlstacks_dagster.lifecycle.makers import makers_of, ref_of, uid_of
 
-__all__ = ["drain", "holders", "load_balancer_host"]
+__all__ = ["drain", "goes_with_claim", "holders", "load_balancer_host"]
 
 _INGRESS = "networking.k8s.io/v1"
 _POLL_SECONDS = 1.0
@@ -79,7 +79,7 @@ def _held(kube: KubeClient, what: Set[Drained]) -> list[dict[str, Any]]:
         found += [i for i in kube.list(_INGRESS, "Ingress") if _has_address(i)]
     if "volumes" in what:
         found += kube.list("v1", "PersistentVolumeClaim")
-        found += [v for v in kube.list("v1", "PersistentVolume") if _goes_with_claim(v)]
+        found += [v for v in kube.list("v1", "PersistentVolume") if goes_with_claim(v)]
     return found
 
 
@@ -117,7 +117,8 @@ def load_balancer_host(
         sleep(_POLL_SECONDS)
 
 
-def _goes_with_claim(volume: Mapping[str, Any]) -> bool:
+def goes_with_claim(volume: Mapping[str, Any]) -> bool:
+    """Tell whether a claim has the volume, and the cluster deletes it with the claim."""
     spec = volume["spec"]
     return bool(spec.get("claimRef")) and spec.get("persistentVolumeReclaimPolicy") == "Delete"
 

@@ -22,7 +22,7 @@ __all__ = [
     "end_of",
     "failed_deploy",
     "is_expired",
-    "late_looks",
+    "late_look",
     "moment",
     "next_attempt",
     "pause_after",
@@ -44,7 +44,7 @@ _LATE_UNTIL_SECONDS = 7 * 24 * 3600
 
 @dataclass(frozen=True)
 class Attempt:
-    """A teardown that was launched for a generation of a stack, and has ended."""
+    """A run that was launched for a stack, and has ended: a teardown of a generation, a look."""
 
     number: int
     ended_at: float
@@ -101,21 +101,22 @@ def failed_deploy(stack: StackRecord, endings: Mapping[int, Ending]) -> bool:
     return all(ending in ("failed", "cancelled") for ending in earlier)
 
 
-def late_looks(stack: StackRecord, now: float) -> tuple[int, ...]:
-    """Return the numbers of the late looks at a destroyed stack that are due, if any.
+def late_look(stack: StackRecord, now: float) -> int | None:
+    """Return the number of the late look at a destroyed stack that is due, None without any.
 
-    A look that was missed for a week isn't made up for: the sweeps have looked meanwhile.
+    A later look sees all that an earlier one would have. One that was missed for a week isn't
+    made up for: the sweeps have looked meanwhile.
     """
     if stack.destroyed_at is None:
-        return ()
+        return None
     age = now - stack.destroyed_at
     if age > _LATE_UNTIL_SECONDS:
-        return ()
-    return tuple(n for n, after in enumerate(_LATE_LOOKS_SECONDS, start=1) if age >= after)
+        return None
+    return sum(age >= after for after in _LATE_LOOKS_SECONDS) or None
 
 
 def next_attempt(attempts: Iterable[Attempt], now: float) -> int | None:
-    """Return the number of the teardown to launch now, None while the last one's pause lasts.
+    """Return the number of the attempt to launch now, None while the last one's pause lasts.
 
     An attempt that ended in the future means that the clock went back: nothing is waited for.
     """
@@ -144,5 +145,5 @@ def subject(stack: StackRecord) -> str:
 
 
 def run_key(stack: StackRecord, attempt: int) -> str:
-    """Return the run key of a teardown; Dagster launches a key once, for ever."""
+    """Return the run key of a teardown; a sensor launches a key once, for ever."""
     return f"{subject(stack)}:{attempt}"

@@ -25,6 +25,7 @@ from mlstacks_dagster.lifecycle import helm_values, kube_restart, kube_setup, lo
 from mlstacks_dagster.lifecycle.drain import load_balancer_host
 from mlstacks_dagster.lifecycle.kube_session import Cluster
 from mlstacks_dagster.lifecycle.models import Endpoint, ResourceRow
+from mlstacks_dagster.lifecycle.retained import claim_words, claimed_volumes
 from mlstacks_dagster.lifecycle.sealing import unseal
 from mlstacks_dagster.lifecycle.session import Applied, Session
 
@@ -100,6 +101,7 @@ class HelmSession(Session):
         kube = self.cluster.kube
         self.engine.check_owner(request)
         self.ledger.planned(operation.id, [PlannedItem(self._address, "helm", not request.begun)])
+        self.cluster.remember(operation)
         self.phase("namespace and secrets")
         kube_setup.make_namespace(kube, self.namespace, self.marks)
         given = unseal(self.unit.secrets, self.settings)
@@ -197,6 +199,19 @@ class HelmSession(Session):
         """Tell whether the cluster may differ from what was applied before."""
         record = self.record()
         return record is not None and (record.drifted or self.job.replan)
+
+    def data_held(self) -> tuple[str, ...]:
+        """Return claims with volumes: the release's, those of a namespace that may go with it.
+
+        Of a driver that makes volumes these are all in the cluster.
+        """
+        if self.cluster.is_gone():
+            return ()
+        kube = self.cluster.kube
+        own = {(ref.namespace, ref.name) for ref in self.engine.claims(self._request())}
+        whole = kube_setup.is_stack_namespace(kube, self.namespace, self.marks)
+        held = [c for c in claimed_volumes(kube) if c in own or (whole and c[0] == self.namespace)]
+        return tuple(dict.fromkeys([*claim_words(held), *self.cluster.drained_data()]))
 
     def differences(self) -> tuple[str, ...] | None:
         """Compare the release's manifest with what the cluster has."""

@@ -14,7 +14,7 @@ from mlstacks_dagster.engines.wiring import Wiring
 from mlstacks_dagster.ledger.records import StackRecord
 from mlstacks_dagster.settings import Settings
 from mlstacks_dagster.spec.models import StateLocation
-from mlstacks_dagster.sweep.marks import ownership_marks
+from mlstacks_dagster.sweep.marks import DataClass, ownership_marks
 
 __all__ = [
     "backend",
@@ -58,10 +58,21 @@ def tags_and_marks(
         component=unit.name,
         created=stack.created_at,
         expires=stack.expires_at,
-        data="delete" if unit.definition.teardown.empty else "none",
+        data=_data_class(unit, stack),
         protect=stack.protect,
     )
     return {**unit.tags, **marks}, marks
+
+
+def _data_class(unit: PlannedUnit, stack: StackRecord) -> DataClass:
+    """Return what becomes of the data in what carries the unit's marks.
+
+    These are a bucket or a repository that is emptied, or the volumes that a driver makes.
+    """
+    teardown = unit.definition.teardown
+    if stack.keeps_data and (teardown.empty or teardown.drain == ("volumes",)):
+        return "retain"
+    return "delete" if teardown.empty else "none"
 
 
 def variables(
@@ -81,6 +92,7 @@ def variables(
         "install": install,
         "region": unit.region,
         "tags": tags,
+        "delete_data": not stack.keeps_data,
         **unit.variables,
     }
     for binding in unit.bindings:

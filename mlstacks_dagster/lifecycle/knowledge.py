@@ -47,13 +47,16 @@ def cluster_facts(
     """Return the clusters that each stack has or had, by stack id.
 
     A deploy that was cut off may have made a cluster that no state knows: its name is certain
-    all the same, since it holds the stack's id, and is expected in every region of the stack.
+    all the same, since it holds the stack's id, and is expected in every region of the stack where
+    no state has it (or has it in a zone). Only one that a state knows was ever asked for its ids,
+    unless no state has that name: ids of two clusters would prove nothing.
     """
-    uids = {(stack, str(note.get("name"))): _uid(note) for stack, note in facts.notes}
+    uids = _uids(facts.notes)
     known: dict[str, dict[tuple[str, str, str], ClusterFact]] = {}
 
-    def add(stack_id: str, where: Mapping[str, str]) -> None:
-        fact = ClusterFact(**where, uid=uids.get((stack_id, where["name"]), ""))
+    def add(stack_id: str, where: Mapping[str, str], *, asked: bool = True) -> None:
+        uid = uids.get((stack_id, where["name"]), "") if asked else ""
+        fact = ClusterFact(**where, uid=uid)
         of_stack = known.setdefault(stack_id, {})
         of_stack.setdefault((fact.account, fact.region, fact.name), fact)
 
@@ -63,8 +66,11 @@ def cluster_facts(
             add(stack_id, match.groupdict())
     for stack in stacks:
         name = name_prefix(stack.stack_id)
+        stated = [f.region for f in known.get(stack.stack_id, {}).values() if f.name == name]
         for region in regions_of(stack, facts):
-            add(stack.stack_id, {"account": account, "region": region, "name": name})
+            if not any(zone.startswith(f"{region}-") for zone in stated):
+                guess = {"account": account, "region": region, "name": name}
+                add(stack.stack_id, guess, asked=not stated)
     return {stack_id: tuple(found.values()) for stack_id, found in known.items()}
 
 
@@ -95,6 +101,14 @@ def _first_seen(found: Mapping[Thing, Sighting]) -> dict[str, tuple[float, int]]
     return {"|".join(thing): (float(s.first_seen), s.sweeps) for thing, s in found.items()}
 
 
-def _uid(note: Mapping[str, Any]) -> str:
-    ids = (note.get(key) for key in ("uid", "ingress_uid", "gke_id"))
-    return " ".join(str(found) for found in ids if found)
+def _uids(notes: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[tuple[str, str], str]:
+    """Return the ids of clusters by stack and name, the newest first.
+
+    A note without an id doesn't hide what an earlier one knew.
+    """
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for stack, note in reversed(list(notes)):
+        ids = (note.get(key) for key in ("uid", "ingress_uid", "gke_id"))
+        known = found.setdefault((stack, str(note.get("name"))), {})
+        known.update(dict.fromkeys(str(each) for each in ids if each))
+    return {cluster: " ".join(ids) for cluster, ids in found.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 from mlstacks_dagster.engines.kube_access import ClusterAccess, write_kubeconfig
 from mlstacks_dagster.engines.kube_client import KubeClient
 from mlstacks_dagster.engines.kube_errors import KubeError
+from mlstacks_dagster.engines.kube_objects import ObjectRef
 from mlstacks_dagster.ledger.records import Operation
 from mlstacks_dagster.lifecycle.cluster import access_of, cluster_unit
 from mlstacks_dagster.lifecycle.drain import drain
+from mlstacks_dagster.lifecycle.retained import claim_words, claimed_volumes, refuse_data
 from mlstacks_dagster.lifecycle.session import Session
 from mlstacks_dagster.sweep.aws_cluster import cluster_runs
 from mlstacks_dagster.sweep.aws_controllers import made_by_controllers
@@ -20,6 +23,7 @@ from mlstacks_dagster.sweep.aws_controllers import made_by_controllers
 __all__ = ["Cluster"]
 
 _DRAIN_SECONDS = 900.0
+_INGRESS_UID = ObjectRef("v1", "ConfigMap", "ingress-uid", "kube-system")
 
 
 class Cluster:
@@ -82,21 +86,53 @@ class Cluster:
         context = replace(self._session.find_context(), region=access.region)
         return not cluster_runs(access.name, context)
 
+    def ids(self) -> dict[str, Any]:
+        """Return the cluster's name and the ids that its controllers write into what they make.
+
+        ``uid`` is that of its system namespace; ``ingress_uid``, empty where there is none or it
+        can't be read, is what GKE's ingress controller goes by.
+        """
+        return {
+            "name": self.access.name,
+            "region": self.access.region,
+            "uid": self.kube.cluster_uid(),
+            "ingress_uid": self._ingress_uid(),
+        }
+
+    def remember(self, operation: Operation) -> None:
+        """Write the ids of the stack's own cluster down, while it can be asked.
+
+        A cluster that is destroyed behind our back can't be any more, and what its controllers
+        leave may carry nothing else. A cluster that doesn't tell is none of this one's trouble.
+        """
+        if self._session.plan.options.cluster:
+            return
+        with suppress(KubeError):
+            self._session.ledger.note(operation.id, {"cluster": self.ids()})
+
+    def _ingress_uid(self) -> str:
+        try:
+            found = self.kube.get(_INGRESS_UID)
+        except KubeError:
+            return ""
+        return str(((found or {}).get("data") or {}).get("uid") or "")
+
     def manifest(self) -> dict[str, Any]:
         """Return what is worth knowing of a cluster once it is gone.
 
-        Its name and id, and the ARNs of what its controllers made in the account.
+        Its name and ids, and the ARNs of what its controllers made in the account.
         """
-        access = self.access
-        found: dict[str, Any] = {
-            "name": access.name,
-            "region": access.region,
-            "uid": self.kube.cluster_uid(),
-        }
+        access, found = self.access, self.ids()
         if access.kind == "eks":
             context = replace(self._session.find_context(), region=access.region)
             found["made_by_controllers"] = made_by_controllers(access.name, context)
         return found
+
+    def drained_data(self) -> tuple[str, ...]:
+        """Return the claims whose volumes draining deletes, for people."""
+        if "volumes" not in self._session.unit.definition.teardown.drain:
+            return ()
+        return claim_words(claimed_volumes(self.kube))
 
     def drain(self, operation: Operation) -> int:
         """Drain what the unit says; return how many objects that were.
@@ -106,6 +142,8 @@ class Cluster:
         wanted = self._session.unit.definition.teardown.drain
         if not wanted:
             return 0
+        if self._session.keeps_data:
+            refuse_data(self._session, self.drained_data())
         self._session.phase("draining the cluster")
         self._session.ledger.note(operation.id, {"cluster": self.manifest()})
         say = self._session.report.milestone

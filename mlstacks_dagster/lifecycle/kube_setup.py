@@ -18,6 +18,7 @@ from mlstacks_dagster.errors import NotOwnedError
 from mlstacks_dagster.sweep.marks import COMPONENT, STACK
 
 __all__ = [
+    "is_stack_namespace",
     "make_namespace",
     "make_secret",
     "read_secret",
@@ -45,6 +46,12 @@ def make_namespace(kube: KubeClient, name: str, marks: Mapping[str, str]) -> boo
     return True
 
 
+def is_stack_namespace(kube: KubeClient, name: str, marks: Mapping[str, str]) -> bool:
+    """Tell whether the namespace is there and the stack's own."""
+    found = kube.get(ObjectRef("v1", "Namespace", name))
+    return found is not None and _labels(found).get(STACK) == marks[STACK]
+
+
 def remove_namespace(
     kube: KubeClient, name: str, marks: Mapping[str, str], timeout_seconds: float
 ) -> tuple[ObjectRef, ...]:
@@ -53,8 +60,7 @@ def remove_namespace(
     Returns what still exists after ``timeout_seconds``.
     """
     ref = ObjectRef("v1", "Namespace", name)
-    found = kube.get(ref)
-    if found is None or _labels(found).get(STACK) != marks[STACK]:
+    if not is_stack_namespace(kube, name, marks):
         return ()
     if kube.list("v1", "Secret", name, _RELEASES):
         return ()

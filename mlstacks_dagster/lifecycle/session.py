@@ -101,6 +101,11 @@ class Session(ABC):
         """The resolved stack."""
         return self.job.plan
 
+    @property
+    def keeps_data(self) -> bool:
+        """Whether users' data must stay: as last deployed, or as the file says now."""
+        return self.stack.keeps_data or self.plan.options.data != "delete"
+
     @cached_property
     def unit(self) -> PlannedUnit:
         """The planned unit."""
@@ -164,6 +169,10 @@ class Session(ABC):
     @abstractmethod
     def differences(self) -> tuple[str, ...] | None:
         """Return how the unit differs from what was applied, None when it doesn't."""
+
+    @abstractmethod
+    def data_held(self) -> tuple[str, ...]:
+        """Return what of the unit holds users' data that a destroy would delete, for people."""
 
     def problems(self) -> tuple[str, ...]:
         """Return what isn't healthy; only a release can tell."""

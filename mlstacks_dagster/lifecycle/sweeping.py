@@ -27,6 +27,7 @@ from mlstacks_dagster.lifecycle.clouds import (
 )
 from mlstacks_dagster.lifecycle.knowledge import cluster_facts, gather, regions_of
 from mlstacks_dagster.lifecycle.objections import LedgerObjections
+from mlstacks_dagster.lifecycle.protected import refuse_protected_account
 from mlstacks_dagster.lifecycle.sealing import unseal
 from mlstacks_dagster.settings import Settings, process_environment
 from mlstacks_dagster.sweep.inventory.execute import (
@@ -103,12 +104,14 @@ class Sweeper:
         """Delete what an approved plan names; approval and outcome go into the ledger.
 
         ``alias`` is the account's, typed by whoever approves. Raises :class:`InputError` for a
-        plan that isn't known, :class:`RefusedError` when the approval doesn't hold, and
-        :class:`StackBusyError` while another delete is at work in the account.
+        plan that isn't known, :class:`RefusedError` when the approval doesn't hold or the account
+        is protected, and :class:`StackBusyError` while another delete is at work in the account.
         """
         record = find_record(self.ledger, plan_hash, account.provider)
         plan = read_plan(record)
         cloud = self._open(account, self._wiring, plan.scope.regions)
+        if self.target == "cloud":
+            refuse_protected_account(cloud.scope, self.settings.sweep_protected)
         approval = Approval(record.plan_hash, alias, by)
         numbers = []
 

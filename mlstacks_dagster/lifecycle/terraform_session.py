@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from mlstacks_dagster.lifecycle import inputs
 from mlstacks_dagster.lifecycle.kube_session import Cluster
 from mlstacks_dagster.lifecycle.models import ResourceRow
 from mlstacks_dagster.lifecycle.recover import recover, take_back
+from mlstacks_dagster.lifecycle.retained import refuse_data
 from mlstacks_dagster.lifecycle.session import Applied, Session
 from mlstacks_dagster.lifecycle.tools import Engine
-from mlstacks_dagster.sweep.aws_empty import empty
+from mlstacks_dagster.sweep.aws_empty import EmptiedResource, empty, holds
 from mlstacks_dagster.sweep.marks import missing_marks
 
 __all__ = ["TerraformSession"]
@@ -197,25 +199,54 @@ class TerraformSession(Session):
             )
             self.engine.apply(workspace, taking, on_event=self.on_event)
 
-    def _drain(self, operation: Operation) -> None:
-        """Let the cluster that this unit is give back what it holds in the cloud."""
+    def data_held(self) -> tuple[str, ...]:
+        """Return buckets and repositories with something in them, and volumes of the cluster."""
+        rows = self.ledger.resources(self.stack.stack_id, self.unit.name)
+        stored = self._stored(
+            [ResourceRow(address=r.address, type=r.type, id=r.resource_id) for r in rows]
+        )
+        cluster = self._cluster()
+        return (*stored, *(cluster.drained_data() if cluster else ()))
+
+    def _stored(self, resources: Iterable[ResourceRow]) -> tuple[str, ...]:
+        context = self.find_context()
+        found = self._to_empty(resources)
+        return tuple(f"{row.type} {row.id}" for r, row in found if holds(r, row.id, context))
+
+    def _cluster(self) -> Cluster | None:
+        """Return the cluster that this unit is, if there is one that can hold anything."""
         if not self.unit.definition.teardown.drain:
-            return
+            return None
         record = self.record()
         if record is None or not record.outputs:
-            return  # it never came up, so nothing ran in it
+            return None  # it never came up, so nothing ran in it
         cluster = Cluster(self)
-        if not cluster.is_gone():
+        return None if cluster.is_gone() else cluster
+
+    def _drain(self, operation: Operation) -> None:
+        """Let the cluster that this unit is give back what it holds in the cloud."""
+        cluster = self._cluster()
+        if cluster is not None:
             cluster.drain(operation)
 
-    def _empty(self, resources: tuple[ResourceRow, ...]) -> None:
-        context = self.find_context()
+    def _to_empty(
+        self, resources: Iterable[ResourceRow]
+    ) -> Iterator[tuple[EmptiedResource, ResourceRow]]:
+        rows = list(resources)
         for wanted in self.unit.definition.teardown.empty:
-            for row in resources:
+            for row in rows:
                 if row.type == _EMPTIED_TYPES[wanted.resource]:
-                    self.phase(f"emptying {row.id}")
-                    say = partial(self._say_emptied, row.id)
-                    empty(wanted.resource, row.id, context, on_progress=say)
+                    yield wanted.resource, row
+
+    def _empty(self, resources: tuple[ResourceRow, ...]) -> None:
+        if self.keeps_data:
+            # What an interrupted deploy made, and what was written a moment ago, too.
+            refuse_data(self, self._stored(resources))
+        context = self.find_context()
+        for resource, row in self._to_empty(resources):
+            self.phase(f"emptying {row.id}")
+            say = partial(self._say_emptied, row.id)
+            empty(resource, row.id, context, on_progress=say)
 
     def _say_emptied(self, name: str, done: int) -> None:
         self.report.line(f"emptying {name}: {done} items deleted")

@@ -60,6 +60,8 @@ class StackOptions(BaseModel):
     """The optional fields of a stack file that are ours.
 
     ``ttl_seconds`` counts from the stack's first deploy; ``expires_at`` is Unix time in seconds.
+    ``data`` is what a teardown does with users' data: it goes with the stack, or what holds it
+    stays.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,6 +70,7 @@ class StackOptions(BaseModel):
     expires_at: int | None = None
     protect: bool = False
     on_failure: Literal["keep", "destroy"] = "keep"
+    data: Literal["delete", "retain"] = "delete"
     state: StateLocation = StateLocation()
     cluster: ClusterLocation | None = None
 

@@ -15,7 +15,7 @@ from mlstacks_dagster.spec.rules import gcs_bucket_name, s3_bucket_name
 
 __all__ = ["LAST_MOMENT", "MAX_TTL_SECONDS", "OPTION_KEYS", "parse_duration", "read_options"]
 
-OPTION_KEYS = ("ttl", "expires_at", "protect", "on_failure", "state", "cluster")
+OPTION_KEYS = ("ttl", "expires_at", "protect", "on_failure", "data", "state", "cluster")
 
 LAST_MOMENT = 253_402_300_799  # 9999-12-31T23:59:59Z: no later one can be written out
 MAX_TTL_SECONDS = 10 * 366 * 86_400  # ten years: a longer life is `protect: true`
@@ -56,6 +56,7 @@ def read_options(
         expires_at=expires_at,
         protect=_protect(fields),
         on_failure=_on_failure(fields),
+        data=_data(fields),
         state=_state(fields, extra_regions),
         cluster=read_cluster(fields, extra_regions),
     )
@@ -140,6 +141,14 @@ def _protect(fields: Fields) -> bool:
 def _on_failure(fields: Fields) -> Literal["keep", "destroy"]:
     value = fields.choice("on_failure", ("keep", "destroy"))
     return cast('Literal["keep", "destroy"]', value or "keep")
+
+
+def _data(fields: Fields) -> Literal["delete", "retain"]:
+    given = fields.data.get("data") is not None
+    value = fields.choice("data", ("delete", "retain"))
+    # What can't be read keeps data.
+    fallback: Literal["delete", "retain"] = "retain" if given else "delete"
+    return cast('Literal["delete", "retain"]', value or fallback)
 
 
 def _state(fields: Fields, extra_regions: Collection[str]) -> StateLocation:

@@ -16,9 +16,9 @@ from mlstacks_dagster.sweep.contracts import FindContext, Wanted
 from mlstacks_dagster.sweep.find import FINDERS
 from mlstacks_dagster.sweep.marks import same_owner
 
-__all__ = ["empty", "empty_bucket", "empty_repository"]
+__all__ = ["EmptiedResource", "empty", "empty_bucket", "empty_repository", "holds"]
 
-Resource = Literal["s3_bucket", "ecr_repository"]
+EmptiedResource = Literal["s3_bucket", "ecr_repository"]
 
 Deleted = Callable[[int], None]
 """Takes the number of items deleted so far."""
@@ -29,14 +29,16 @@ _NAMES_IN_ERROR = 10
 _MAX_PASSES = 20
 _T = TypeVar("_T")
 
-_TYPES: Mapping[Resource, tuple[str, str, str]] = {
+_GONE = frozenset({"NoSuchBucket", "RepositoryNotFoundException"})
+
+_TYPES: Mapping[EmptiedResource, tuple[str, str, str]] = {
     "s3_bucket": ("aws_s3_bucket", "bucket", "bucket"),
     "ecr_repository": ("aws_ecr_repository", "name", "repository"),
 }
 
 
 def empty(
-    resource: Resource, name: str, ctx: FindContext, on_progress: Deleted = lambda _: None
+    resource: EmptiedResource, name: str, ctx: FindContext, on_progress: Deleted = lambda _: None
 ) -> int:
     """Empty the bucket or repository ``name`` of ``ctx``'s unit; return how many items went.
 
@@ -53,9 +55,7 @@ def empty(
     bucket = resource == "s3_bucket"
     client = ctx.client("s3" if bucket else "ecr")
     if not same_owner(found[address].tags or {}, ctx.marks):
-        with aws_calls(f"looking into {address}", ctx.region):
-            used = _bucket_holds(client, name) if bucket else _repository_holds(client, name)
-        if not used:
+        if not holds(resource, name, ctx):
             return 0
         raise NotOwnedError(
             f"{address} in {ctx.region} was not emptied: it doesn't carry the marks of stack "
@@ -63,6 +63,23 @@ def empty(
             remedy=f"empty the {word} yourself if it may go, then destroy again",
         )
     return (empty_bucket if bucket else empty_repository)(client, name, on_progress)
+
+
+def holds(resource: EmptiedResource, name: str, ctx: FindContext) -> bool:
+    """Tell whether anything is in the bucket or repository ``name``; one that is gone is empty.
+
+    Raises :class:`MlstacksError` when that can't be seen.
+    """
+    address = f"{_TYPES[resource][2]} {name}"
+    with aws_calls(f"looking into {address}", ctx.region):
+        try:
+            if resource == "s3_bucket":
+                return _bucket_holds(ctx.client("s3"), name)
+            return _repository_holds(ctx.client("ecr"), name)
+        except client_error() as error:
+            if error_code(error) in _GONE:
+                return False
+            raise
 
 
 def _bucket_holds(client: Client, bucket: str) -> bool:

@@ -129,7 +129,13 @@ def _altered(unit: UnitDefinition, folder: Path, file: str, old: str, new: str) 
     ("name", "file", "old", "new", "said"),
     [
         ("artifact_store_s3", "main.tf", "force_destroy", "force_destory", '"force_destory"'),
-        ("artifact_store_s3", "main.tf", "force_destroy = true", "force_destroy = []", "bool"),
+        (
+            "artifact_store_s3",
+            "main.tf",
+            "force_destroy = var.delete_data",
+            "force_destroy = []",
+            "bool",
+        ),
         ("artifact_store_s3", "current_provider.tf", "rule {", "rules {", '"rules"'),
         ("artifact_store_s3", "current_provider.tf", '    status = "Enabled"', "", '"status"'),
         ("artifact_store_s3", "versions.tf", "default_tags", "default_tag", '"default_tag"'),

@@ -186,6 +186,7 @@ def test_a_hook_that_fails_fails_the_deploy_and_its_job_does_not_stay(release: R
 def test_claims_of_a_stateful_set_are_listed_and_deleted_on_request(release: Release) -> None:
     release.deploy(claims=True)
     claim = ObjectRef("v1", "PersistentVolumeClaim", "data-db-0", release.namespace)
+    assert release.engine().claims(release.request()) == (claim,)
     assert claim in release.uninstall().leftovers
     assert claim in release.uninstall().leftovers
     assert release.engine().delete_leftovers(release.request()) == (claim,)

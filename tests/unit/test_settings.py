@@ -48,6 +48,7 @@ def test_every_variable_sets_its_field(tmp_path: Path) -> None:
             "MLSTACKS_CHART_MIRROR": str(tmp_path / "charts"),
             "MLSTACKS_SANDBOX": "1",
             "MLSTACKS_SWEEP_ACCOUNTS": "aws, aws:lab,, gcp:ml",
+            "MLSTACKS_SWEEP_PROTECTED": "prod, live",
             "MLSTACKS_EXTRA_REGIONS": "mars-1, , venus-2",
             "MLSTACKS_IDLE_AFTER": "60",
             "MLSTACKS_LOCK_TIMEOUT": "1.5",
@@ -63,11 +64,12 @@ def test_every_variable_sets_its_field(tmp_path: Path) -> None:
         chart_mirror=tmp_path / "charts",
         sandbox=True,
         sweep_accounts=("aws", "aws:lab", "gcp:ml"),
+        sweep_protected=("prod", "live"),
         extra_regions=("mars-1", "venus-2"),
         idle_after=60.0,
         lock_timeout=1.5,
     )
-    assert len(fields(Settings)) == 12, "a new setting needs a line above"
+    assert len(fields(Settings)) == 13, "a new setting needs a line above"
 
 
 def test_the_process_environment_is_the_default(

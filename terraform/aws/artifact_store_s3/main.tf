@@ -5,8 +5,8 @@ locals {
 resource "aws_s3_bucket" "this" {
   bucket = local.bucket_name
 
-  # The stack owns the bucket: whether its data may go is asked before a destroy, not during it.
-  force_destroy = true
+  # The stack owns the bucket: whether its data may go is what the stack says, not what S3 asks.
+  force_destroy = var.delete_data
 
   tags = {
     Name = local.bucket_name

@@ -67,3 +67,10 @@ variable "noncurrent_version_days" {
     error_message = "noncurrent_version_days must be a whole number, 1 or more."
   }
 }
+
+variable "delete_data" {
+  description = "Whether a destroy may take the objects in the bucket along; false lets it fail while there are any."
+  type        = bool
+  default     = true
+  nullable    = false
+}

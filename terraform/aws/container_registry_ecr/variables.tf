@@ -85,3 +85,10 @@ variable "node_role_name" {
   type        = string
   default     = null
 }
+
+variable "delete_data" {
+  description = "Whether a destroy may take the images in the repository along; false lets it fail while there are any."
+  type        = bool
+  default     = true
+  nullable    = false
+}

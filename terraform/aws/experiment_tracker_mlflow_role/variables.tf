@@ -120,3 +120,10 @@ variable "service_account_name" {
     error_message = "service_account_name must have 1 to 63 lowercase letters, digits and hyphens, no hyphen first or last."
   }
 }
+
+variable "delete_data" {
+  description = "Whether a destroy may take the objects in the bucket along; false lets it fail while there are any."
+  type        = bool
+  default     = true
+  nullable    = false
+}

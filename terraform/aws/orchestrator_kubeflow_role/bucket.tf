@@ -4,8 +4,8 @@ resource "aws_s3_bucket" "own" {
 
   bucket = "${var.name}-kubeflow"
 
-  # The stack owns the bucket: whether its data may go is asked before a destroy, not during it.
-  force_destroy = true
+  # The stack owns the bucket: whether its data may go is what the stack says, not what S3 asks.
+  force_destroy = var.delete_data
 
   tags = {
     Name = "${var.name}-kubeflow"

@@ -100,3 +100,10 @@ variable "prefix" {
     error_message = "prefix must have letters, digits, slashes, underscores and hyphens, a letter or digit first and last."
   }
 }
+
+variable "delete_data" {
+  description = "Whether a destroy may take the objects in the bucket along; false lets it fail while there are any."
+  type        = bool
+  default     = true
+  nullable    = false
+}

@@ -5,25 +5,32 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
 from fake_lifecycle import entry_of, journal
 
 from mlstacks_dagster.defs import names
 from mlstacks_dagster.defs.build import build_defs
 from mlstacks_dagster.defs.coordinator import TAG_STACK
 from mlstacks_dagster.defs.expiry import EXPIRY
+from mlstacks_dagster.defs.instance import DAGSTER_YAML, open_instance
+from mlstacks_dagster.defs.late import LATE
 from mlstacks_dagster.defs.origin import remote_job_origin
 from mlstacks_dagster.defs.schedules import DRIFT_SCHEDULE
 from mlstacks_dagster.defs.sensors import EXPIRED, FAILED, IDLE, REMOVED, TeardownSensors
 from mlstacks_dagster.defs.site import Site
+from mlstacks_dagster.defs.stack_lock import alive_path
 from mlstacks_dagster.defs.teardown_runs import TAG_REASON
 from mlstacks_dagster.errors import MlstacksError
 from mlstacks_dagster.ledger.records import StackRecord
 from mlstacks_dagster.ledger.store import Ledger
+from mlstacks_dagster.lifecycle import locks
 from mlstacks_dagster.lifecycle.models import StackEntry, StackSnapshot
 from mlstacks_dagster.settings import Settings
 from mlstacks_dagster.spec.models import StackOptions
@@ -237,6 +244,83 @@ def test_a_run_whose_process_died_does_not_block_for_ever(world: World) -> None:
     assert found.status == Status.FAILURE
 
 
+def test_a_teardown_in_progress_is_seen_by_a_daemon_that_starts_anew(
+    site: Site, tmp_path: Path
+) -> None:
+    """Whatever of the daemon's memory is lost: cursors are kept by Dagster, or begin anew."""
+    folder = str(tmp_path / "instance")
+    Path(folder).mkdir()
+    with dg.instance_for_test(temp_dir=folder) as instance:
+        world = World(site, instance)
+        world.deploy(ends=BORN + LIFE)
+        [request] = expired(world)
+        run = world.record_run(Status.STARTED, request)
+        world.ledger.close()
+    for cursor in (world.cursors[EXPIRED], None):
+        with dg.instance_for_test(temp_dir=folder) as instance:
+            again = World(site, instance)
+            again.entries, again.now = world.entries, world.now + 30
+            again.cursors[EXPIRED] = cursor
+            with held_alive(site.settings, run.run_id):
+                for _ in range(3):
+                    assert again.look(EXPIRED) == []
+                    again.now += 30
+            found = instance.get_run_by_id(run.run_id)
+            assert found is not None
+            assert found.status == Status.STARTED
+            assert "waiting for the run" in again.notes
+            again.ledger.close()
+
+
+def held_alive(settings: Settings, run_id: str) -> AbstractContextManager[None]:
+    """Hold what a run's process holds while it lives."""
+    path = alive_path(settings, run_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return locks.hold(path, {}, timeout=1)
+
+
+def expired_and_removed(world: World, *looks: str) -> list[list[dg.RunRequest]]:
+    """Let a stack's end come and its file go, then look with each sensor in turn."""
+    (world.site.settings.stacks_dir / "part.yaml").write_text("spec_type: component\n")
+    world.deploy(ends=BORN + LIFE)
+    world.now = BORN + LIFE
+    for _ in range(10):
+        world.look(EXPIRED)
+        world.look(REMOVED)
+        world.now += 60
+    found = []
+    for sensor in looks:
+        found.append(world.look(sensor))
+        for request in found[-1]:
+            job = world.definitions().resolve_job_def("teardown")
+            world.instance.create_run_for_job(
+                job,
+                run_config=dict(request.run_config),
+                status=Status.QUEUED,
+                tags=dict(request.tags),
+                remote_job_origin=remote_job_origin("teardown"),
+            )
+    return found
+
+
+@pytest.mark.parametrize("order", [(EXPIRED, REMOVED), (REMOVED, EXPIRED)])
+def test_two_sensors_that_are_due_for_one_stack_launch_one_teardown(
+    world: World, order: tuple[str, str]
+) -> None:
+    """Dagster keeps run keys a sensor: it is the first one's run that holds the second back."""
+    first, second = expired_and_removed(world, *order)
+    assert (len(first), second) == (1, [])
+    assert "waiting for the run" in world.notes
+
+
+def test_sensors_are_evaluated_one_after_the_other(settings: Settings) -> None:
+    with open_instance(settings) as instance:
+        assert instance.get_settings("sensors")["use_threads"] is False
+    shown = Path(__file__).parents[3] / "dagster.yaml"
+    for text in (DAGSTER_YAML % {"storage": "x"}, shown.read_text()):
+        assert yaml.safe_load(text)["sensors"] == {"use_threads": False}, "pinned, not a default"
+
+
 @pytest.mark.parametrize("status", [Status.FAILURE, Status.SUCCESS])
 def test_a_teardown_that_left_the_stack_is_launched_again_later(
     world: World, status: Status
@@ -442,7 +526,13 @@ def test_which_sensors_run_by_themselves(world: World) -> None:
     world.deploy()
     found = {s.name: s.default_status for s in world.definitions().sensors or ()}
     running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
-    assert found == {EXPIRED: running, FAILED: running, REMOVED: running, IDLE: stopped}
+    assert found == {
+        EXPIRED: running,
+        FAILED: running,
+        REMOVED: running,
+        IDLE: stopped,
+        LATE: running,
+    }
 
 
 def test_the_schedule_compares_each_deployed_stack_in_a_run_of_its_own(world: World) -> None:

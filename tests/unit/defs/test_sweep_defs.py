@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from mlstacks_dagster.lifecycle.models import StackSnapshot
 
 CHAIN: dict[str, Any] = {"network": {}, "cluster": {"needs": ["network"]}}
 ACCOUNTS = ("aws", "gcp:lab")
+DAY = 86_400
 CONFIG = {"resources": {"sweep_approval": {"config": {"plan": "h", "account": "lab"}}}}
 
 
@@ -38,7 +40,8 @@ def test_each_account_is_a_partition_of_the_sweep(site: Site) -> None:
 
 def test_without_an_account_there_is_no_sweep(site: Site) -> None:
     built = definitions(site)
-    assert not any(map(names.is_sweep, built.resolve_asset_graph().get_all_asset_keys()))
+    found = set(filter(names.is_sweep, built.resolve_asset_graph().get_all_asset_keys()))
+    assert found == {names.sweep_key("verified_again")}
     assert SWEEP_SCHEDULE not in {s.name for s in built.schedules or ()}
 
 
@@ -111,24 +114,81 @@ def test_an_account_that_no_sweep_reaches_fails_a_check(site: Site, tmp_path: Pa
     assert "aws 999" in (checks[REACHED].description or "")
 
 
-def test_late_looks_are_launched_once_each_and_only_for_destroyed_stacks(site: Site) -> None:
-    day = 86_400
-    now = [1_900_000_000.0]
-    with Ledger.open(site.settings.ledger_url, lambda: now[0]) as ledger:
-        plan = entry_of("demo", CHAIN).plan
-        assert plan is not None
-        stack = ledger.register_stack(plan, target="cloud", expires_at=None)
-        other = plan.model_copy(update={"stack": "live"})
-        ledger.register_stack(other, target="cloud", expires_at=None)
-        ledger.destroy_finished(stack.stack_id)
-        built = definitions(site, "aws")
-        sensor = late_sensor(built.resolve_job_def(names.VERIFY_JOB), site, lambda: now[0])
-        keys = []
-        for later in (0, 21 * 60, day + 60, 8 * day):
-            now[0] = 1_900_000_000.0 + later
-            with dg.build_sensor_context(definitions=built) as context:
-                data = sensor.evaluate_tick(context)
-            keys.append([r.run_key for r in data.run_requests or ()])
-    first, second = (f"{stack.stack_id}:late:{n}" for n in (1, 2))
-    assert keys == [[], [first], [first, second], []]
-    assert sensor.name == LATE
+class Late:
+    """A stack that was destroyed two days ago, and the sensor that looks at it."""
+
+    def __init__(self, site: Site, instance: dg.DagsterInstance) -> None:
+        self.instance = instance
+        self.now = self.zero = time.time() - 2 * DAY
+        with Ledger.open(site.settings.ledger_url, lambda: self.now) as ledger:
+            plan = entry_of("demo", CHAIN).plan
+            assert plan is not None
+            self.stack = ledger.register_stack(plan, target="cloud", expires_at=None)
+            other = plan.model_copy(update={"stack": "live"})
+            ledger.register_stack(other, target="cloud", expires_at=None)
+            ledger.destroy_finished(self.stack.stack_id)
+        self.built = build_defs(StackSnapshot(), site)
+        self.job = self.built.resolve_job_def(names.VERIFY_JOB)
+        self.sensor = late_sensor(self.job, site, lambda: self.now)
+
+    def look(self, after: float) -> list[dg.RunRequest]:
+        """Evaluate the sensor so many seconds after the stack's end."""
+        self.now = self.zero + after
+        with dg.build_sensor_context(self.instance, definitions=self.built) as context:
+            return list(self.sensor.evaluate_tick(context).run_requests or ())
+
+    def keys(self, after: float) -> list[str]:
+        """Return the run keys without the stack's id."""
+        return [str(r.run_key).removeprefix(f"{self.stack.stack_id}:") for r in self.look(after)]
+
+    def run(self, request: dg.RunRequest, status: str) -> None:
+        """Record the requested run, with that status."""
+        run = self.instance.create_run_for_job(
+            self.job,
+            run_config=dict(request.run_config),
+            status=dg.DagsterRunStatus.STARTED,
+            tags=dict(request.tags),
+        )
+        if status == "failed":
+            self.instance.report_run_failed(run)
+        elif status == "ok":
+            kind = dg.DagsterEventType.RUN_SUCCESS.value
+            self.instance.report_dagster_event(dg.DagsterEvent(kind, run.job_name), run.run_id)
+
+
+@pytest.fixture
+def late(site: Site, instance: dg.DagsterInstance) -> Late:
+    return Late(site, instance)
+
+
+def test_late_looks_are_launched_at_their_time_and_only_for_destroyed_stacks(late: Late) -> None:
+    assert late.sensor.name == LATE
+    found = [late.keys(after) for after in (0, 21 * 60, DAY + 60, 8 * DAY)]
+    assert found == [[], ["late:1"], ["late:2"], []]
+
+
+def test_a_late_look_that_succeeded_or_runs_is_not_repeated(late: Late) -> None:
+    for after, status in ((21 * 60, "ok"), (DAY + 60, "open")):
+        [request] = late.look(after)
+        late.run(request, status)
+        assert late.look(after + 7 * 3600) == []
+
+
+def test_a_late_look_that_fails_is_repeated_with_pauses_until_the_week_is_over(late: Late) -> None:
+    now = 2 * DAY  # the machine's time, at which runs end
+    [request] = late.look(now)
+    assert request.run_key == f"{late.stack.stack_id}:late:2"
+    for attempt, pause in ((2, 600), (3, 1200), (4, 2400)):
+        late.run(request, "failed")
+        assert late.look(now + pause - 60) == []
+        [request] = late.look(now + pause + 60)
+        assert request.run_key == f"{late.stack.stack_id}:late:2:{attempt}"
+    assert late.look(8 * DAY) == []
+
+
+def test_the_late_looks_are_there_without_any_stack_or_account(site: Site) -> None:
+    """The only stack was destroyed: its file and its account's credentials may be gone."""
+    built = build_defs(StackSnapshot(), site)
+    found = {s.name: s.default_status for s in built.sensors or ()}
+    assert found[LATE] == dg.DefaultSensorStatus.RUNNING
+    assert built.resolve_job_def(names.VERIFY_JOB)

@@ -11,9 +11,10 @@ import pytest
 from mlstacks_dagster.catalog.models import HelmRelease, Plan, PlannedUnit, Teardown, UnitDefinition
 from mlstacks_dagster.engines.helm import HelmRequest, Uninstalled
 from mlstacks_dagster.engines.kube_objects import ObjectRef
-from mlstacks_dagster.errors import NotOwnedError, StackBusyError
+from mlstacks_dagster.errors import CommandError, NotOwnedError, StackBusyError
 from mlstacks_dagster.ledger.records import Operation, PlannedItem
 from mlstacks_dagster.lifecycle import api
+from mlstacks_dagster.lifecycle.deploy import deploy
 from mlstacks_dagster.lifecycle.helm_session import HelmSession
 from mlstacks_dagster.lifecycle.helm_values import record_labels
 from mlstacks_dagster.lifecycle.models import UnitJob
@@ -135,6 +136,40 @@ def test_a_unit_that_was_begun_is_drained(world: World) -> None:
         one.ledger.planned(operation.id, [PlannedItem("Release/web/web", "helm", True)])
         one.remove_unit(operation, unclean=True)
         assert client.get(BALANCER) is None
+
+
+class Failing(Engine):
+    """An engine whose deploy fails."""
+
+    def deploy(self, _request: HelmRequest, on_event: object) -> None:
+        raise CommandError("web: no")
+
+
+@pytest.mark.parametrize("theirs", [False, True])
+def test_a_deploy_writes_down_who_the_stacks_own_cluster_is(world: World, theirs: bool) -> None:
+    """Its controllers write nothing else into what they make, and a console can destroy it."""
+    with KubeEmulator() as kube, ExitStack() as opened:
+        one = session(world, opened, kube, "one")
+        name = f"ml-{one.stack.stack_id}"
+        one.cluster.__dict__["access"] = one.cluster.access.model_copy(update={"name": name})
+        if not theirs:
+            options = one.plan.options.model_copy(update={"cluster": None})
+            one.job = one.job.model_copy(
+                update={"plan": one.plan.model_copy(update={"options": options})}
+            )
+        one.__dict__["engine"] = Failing(foreign=False)
+        client = one.cluster.kube
+        about = {"name": "ingress-uid", "namespace": "kube-system"}
+        kind = {"apiVersion": "v1", "kind": "ConfigMap"}
+        client.apply({**kind, "metadata": about, "data": {"uid": "0123456789abcdef"}})
+        with pytest.raises(CommandError):
+            deploy(one)
+        notes = one.ledger.sweeps.facts().notes
+        assert len(notes) == (0 if theirs else 1), "another's cluster is none of our business"
+        for stack_id, note in notes:
+            assert (stack_id, note["name"]) == (one.stack.stack_id, name)
+            assert note["uid"] == client.cluster_uid() != ""
+            assert note["ingress_uid"] == "0123456789abcdef"
 
 
 def begin(one: HelmSession) -> Operation:

@@ -10,6 +10,8 @@ import pytest
 from mlstacks_dagster.ledger import ResourceItem
 from mlstacks_dagster.ledger.sweep_book import LedgerFacts
 from mlstacks_dagster.lifecycle.knowledge import cluster_facts, gather, regions_of
+from mlstacks_dagster.sweep.gcp.joins import known_clusters, owner_of
+from mlstacks_dagster.sweep.gcp.names import claims_of, uid8
 from mlstacks_dagster.sweep.inventory.verdict import ClusterFact
 from tests.unit.ledger.helpers import begin, make_plan, make_unit
 from tests.unit.lifecycle.sweep_world import SweepWorld, sweep_world
@@ -96,6 +98,42 @@ def test_googles_clusters_are_known_by_their_paths(sweeps: SweepWorld) -> None:
     sweeps.destroy(stack_id, {"cluster": {"name": "own-name", "gke_id": "f" * 64}})
     fact = ClusterFact(account="my-project", region="europe-west1", name="own-name", uid="f" * 64)
     assert fact in clusters(sweeps, "my-project")[stack_id]
+
+
+UID = "01234567-89ab-cdef-0123-456789abcdef"
+
+
+@pytest.mark.parametrize("location", ["europe-west1", "europe-west1-b"])
+@pytest.mark.parametrize("home", ["europe-west1", "us-east1"])
+def test_a_cluster_that_was_destroyed_by_hand_is_joined_by_what_its_deploy_wrote_down(
+    sweeps: SweepWorld, location: str, home: str
+) -> None:
+    stack_id = sweeps.deployed(plan=make_plan("demo", "network", region=home))
+    name = f"ml-{stack_id}"
+    path = f"projects/my-project/locations/{location}/clusters/{name}"
+    for note in (
+        {"name": name, "uid": "of-an-earlier-one", "ingress_uid": "0123456789abcdef"},
+        {"name": name, "uid": UID, "ingress_uid": ""},
+    ):
+        operation = begin(sweeps.ledger, stack_id)
+        sweeps.ledger.note(operation.id, {"cluster": note})
+        sweeps.ledger.finish(
+            operation.id, "ok", summary={}, resources=[ResourceItem(f"{GKE}.a", GKE, path)]
+        )
+    sweeps.destroy(stack_id)
+    known = gather(sweeps.ledger, "gcp", "my-project")
+    clusters = known_clusters(known.stacks[stack_id].clusters, running=())
+    for item in (
+        f"k8s1-{uid8(UID)}-default-web-80-1234abcd",
+        f"k8s2-fr-{uid8(UID)}-default-web-12345678",
+        "k8s-be-30001--0123456789abcdef",
+    ):
+        owner = owner_of(claims_of({}, item, {}), clusters, "europe-west1")
+        assert (owner.name, owner.location) == (name, location), item
+    by_name = owner_of(
+        claims_of({}, "pvc-1", {"goog-k8s-cluster-name": name}), clusters, "europe-west1"
+    )
+    assert (by_name.name, by_name.location) == (name, location)
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,32 @@ def test_the_plan_of_another_account_is_refused(sweeps: SweepWorld) -> None:
     assert other.deleted == []
 
 
+@pytest.mark.parametrize(
+    ("alias", "words", "said"),
+    [
+        ("acme-Production", ("staging", "prod"), "has 'prod'"),
+        ("", ("prod",), "no alias"),
+        ("lab", ("prod",), ""),
+        ("acme-production", (), ""),
+    ],
+)
+def test_no_sweep_deletes_in_an_account_with_a_protected_word(
+    sweeps: SweepWorld, alias: str, words: tuple[str, ...], said: str
+) -> None:
+    plan = leftover(sweeps)
+    sweeps.cloud.scope = sweeps.cloud.scope.model_copy(update={"alias": alias})
+    sweeper = replace(
+        sweeps.sweeper, settings=replace(sweeps.sweeper.settings, sweep_protected=words)
+    )
+    if said:
+        with pytest.raises(RefusedError, match=said):
+            sweeper.delete(AWS, plan.hash, alias or "111")
+        assert sweeps.cloud.deleted == []
+        assert find_record(sweeps.ledger, plan.hash).approved_by is None
+    else:
+        assert sweeper.delete(AWS, plan.hash, alias).complete
+
+
 def test_a_plan_is_valid_for_a_day(sweeps: SweepWorld) -> None:
     plan = leftover(sweeps)
     sweeps.clock.sleep(DAY + 1)

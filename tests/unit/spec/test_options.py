@@ -135,6 +135,17 @@ def test_brakes_have_safe_defaults(folder: Folder) -> None:
     assert (options.protect, options.on_failure) == (True, "destroy")
 
 
+def test_data_goes_with_the_stack_unless_it_is_retained(folder: Folder) -> None:
+    folder.write("stack.yaml", stack())
+    assert folder.load().options.data == "delete"
+    for word in ("delete", "retain"):
+        folder.write("stack.yaml", stack(data=word))
+        assert folder.load().options.data == word
+    for word in ("snapshot", "none", "keep", True):
+        folder.write("stack.yaml", stack(data=word))
+        assert folder.problem().line == 5, "nobody makes a snapshot, so none is promised"
+
+
 @pytest.mark.parametrize("value", ["true", "yes please", 1, 0, []])
 def test_protect_takes_nothing_but_a_boolean(folder: Folder, value: object) -> None:
     folder.write("stack.yaml", stack(protect=value))

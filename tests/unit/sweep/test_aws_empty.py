@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from moto.s3.models import s3_backends
 
 from mlstacks_dagster.errors import MlstacksError, NotOwnedError
-from mlstacks_dagster.sweep.aws_empty import empty, empty_bucket, empty_repository
+from mlstacks_dagster.sweep.aws_empty import empty, empty_bucket, empty_repository, holds
 from tests.unit.sweep.makers import tag_list
 
 
@@ -225,6 +225,26 @@ def test_a_repository_that_is_not_ours_keeps_its_images(account: Any, stack_id: 
     with pytest.raises(NotOwnedError, match=name):
         empty("ecr_repository", name, account.context(stack_id))
     assert len(ecr.list_images(repositoryName=name)["imageIds"]) == 3
+
+
+def test_what_holds_anything_is_told_from_what_is_empty_or_gone(
+    account: Any, stack_id: str
+) -> None:
+    context = account.context(stack_id)
+    bucket, repository = f"ml-{stack_id}-data", f"ml-{stack_id}/data"
+    assert not holds("s3_bucket", bucket, context)
+    assert not holds("ecr_repository", repository, context)
+    s3 = make_bucket(account, bucket, marks_of(stack_id))
+    ecr = make_repository(account, repository, marks_of(stack_id), 0)
+    assert not holds("s3_bucket", bucket, context)
+    assert not holds("ecr_repository", repository, context)
+    s3.put_object(Bucket=bucket, Key="a", Body=b"x")
+    s3.delete_object(Bucket=bucket, Key="a")
+    assert holds("s3_bucket", bucket, context), "the version that was deleted is there"
+    manifest = '{"schemaVersion": 2, "mediaType": "m", "config": {"digest": "sha256:1"}}'
+    ecr.put_image(repositoryName=repository, imageManifest=manifest, imageTag="1")
+    assert holds("ecr_repository", repository, context)
+    ecr.delete_repository(repositoryName=repository, force=True)
 
 
 def test_a_missing_repository_is_fine(account: Any, stack_id: str) -> None:
