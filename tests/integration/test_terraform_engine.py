@@ -379,8 +379,7 @@ class Starter:
             from pathlib import Path
             from mlstacks_dagster.engines.process import ProcessRunner
             from mlstacks_dagster.engines.terraform import TerraformEngine
-            from mlstacks_dagster.engines.tf_init import cache_lock
-from mlstacks_dagster.engines.tf_stage import UnitRequest
+            from mlstacks_dagster.engines.tf_stage import UnitRequest
             from mlstacks_dagster.engines.tools import find_terraform
             from mlstacks_dagster.settings import Settings
             home, module, work, state = map(Path, sys.argv[1:])
