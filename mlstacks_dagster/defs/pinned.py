@@ -60,7 +60,7 @@ class PinnedRun(BaseModel):
         for name in ("home", "stacks_dir", "terraform", "helm", "chart_mirror"):
             values[name] = Path(values[name]) if values[name] else None
         values["catalog_path"] = tuple(Path(p) for p in values["catalog_path"])
-        for name in ("extra_regions", "sweep_accounts"):
+        for name in ("extra_regions", "sweep_accounts", "sweep_protected"):
             values[name] = tuple(values[name])
         values["ledger_url"] = values["ledger_url"] or Settings.load().ledger_url
         return Site(Settings(**values), self.lifecycle)

@@ -60,7 +60,8 @@ def test_a_confirmation_of_a_stack_that_is_not_in_the_run_is_refused(site: Site)
 
 
 def test_a_run_that_deploys_and_destroys_is_refused(site: Site) -> None:
-    whole = plan(site, names.ASSET_JOB, config("one"))
+    both = (names.deploy_key("one", "network"), names.cleanup_key("one", "network"))
+    whole = plan(site, names.ASSET_JOB, config("one"), *both)
     with pytest.raises(RefusedError, match="either deploys or destroys"):
         run_scope(whole, config("one"))
 
