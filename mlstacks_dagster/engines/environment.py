@@ -61,6 +61,11 @@ def withheld(unit: Mapping[str, str], wiring: Wiring) -> tuple[str, ...]:
     return tuple(filter(is_cloud_access, unit)) if is_emulated(wiring) else ()
 
 
+# Terraform and its providers live for seconds, and spend a fifth of them collecting garbage after
+# they have read a provider's schema. Each may grow to this size before it collects as usual.
+_GO = {"GOGC": "400", "GOMEMLIMIT": "512MiB"}
+
+
 def terraform_environment(
     environment: Mapping[str, str], cli_config: Path, plugin_cache: Path | None
 ) -> dict[str, str]:
@@ -68,7 +73,7 @@ def terraform_environment(
 
     ``plugin_cache`` is shared by several modules; None when providers come from a mirror.
     """
-    env = dict(environment)
+    env = {**_GO, **environment}
     env.update(
         TF_IN_AUTOMATION="1",
         TF_INPUT="0",

@@ -94,6 +94,8 @@ def test_terraform_gets_our_settings_and_the_shared_cache():
     env = terraform_environment({"PATH": "/bin"}, Path("/w/cli.tfrc"), Path("/cache"))
     assert env == {
         "PATH": "/bin",
+        "GOGC": "400",
+        "GOMEMLIMIT": "512MiB",
         "TF_IN_AUTOMATION": "1",
         "TF_INPUT": "0",
         "CHECKPOINT_DISABLE": "1",
@@ -101,6 +103,11 @@ def test_terraform_gets_our_settings_and_the_shared_cache():
         "TF_PLUGIN_CACHE_DIR": "/cache",
         "TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE": "1",
     }
+
+
+def test_a_component_says_itself_how_much_memory_terraform_may_take():
+    env = terraform_environment({"GOMEMLIMIT": "2GiB"}, Path("/c"), None)
+    assert (env["GOGC"], env["GOMEMLIMIT"]) == ("400", "2GiB")
 
 
 def test_with_a_mirror_there_is_no_cache():
