@@ -51,6 +51,7 @@ bench: setup-dev  ## The benchmarks of docs/benchmarks.md
 	$(BIN)/python benchmarks/deploy.py
 	$(BIN)/python benchmarks/load.py
 	$(BIN)/python benchmarks/sweep.py
+	$(BIN)/python benchmarks/steps.py
 
 clean:  ## Stop the sandbox, remove .venv and the demo's folder
 	-@[ ! -x $(BIN)/mlstacks-dagster ] || $(BIN)/mlstacks-dagster sandbox stop
