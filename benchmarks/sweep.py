@@ -38,9 +38,11 @@ def serve(size: int) -> None:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 
+    from mlstacks_dagster.sandbox.caching import keep_lookups
     from mlstacks_dagster.sandbox.corrections import correct
     from mlstacks_dagster.sandbox.ec2_rules import enforce
 
+    keep_lookups()
     correct()
     enforce()
     plant(size)

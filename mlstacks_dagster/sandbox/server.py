@@ -142,9 +142,11 @@ def _load(gate: Gate, kube: socket.socket, folder: Path) -> None:
             create_backend_app,
         )
 
+        from .caching import keep_lookups  # noqa: PLC0415
         from .corrections import correct  # noqa: PLC0415
         from .ec2_rules import enforce  # noqa: PLC0415
 
+        keep_lookups()
         correct()
         enforce()
         from .kube.sandbox_server import SandboxKube  # noqa: PLC0415

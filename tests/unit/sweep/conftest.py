@@ -12,6 +12,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from mlstacks_dagster.engines.wiring import Wiring
+from mlstacks_dagster.sandbox.caching import keep_lookups
 from mlstacks_dagster.sweep.aws_session import aws_client
 from mlstacks_dagster.sweep.find import FindContext
 
@@ -46,6 +47,7 @@ class Account:
 
 @pytest.fixture(scope="module")
 def account() -> Iterator[Account]:
+    keep_lookups()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     with contextlib.redirect_stderr(None):
