@@ -95,7 +95,8 @@ class AwsSession:
     """Makes clients of one account: credentials are found once for all of them.
 
     Arguments as of :func:`aws_client`; ``max_attempts`` of each call wins over
-    ``AWS_MAX_ATTEMPTS``. May be used from several threads.
+    ``AWS_MAX_ATTEMPTS``; a client keeps up to ``connections`` to a host. May be used from
+    several threads.
     """
 
     def __init__(
@@ -103,8 +104,9 @@ class AwsSession:
         wiring: Wiring,
         environment: Mapping[str, str] | None = None,
         max_attempts: int | None = None,
+        connections: int = 10,
     ) -> None:
-        self._wiring = wiring
+        self._wiring, self._connections = wiring, connections
         self._env = {**(environment or {}), **wiring.environment}
         if max_attempts is not None:
             self._env["AWS_MAX_ATTEMPTS"] = str(max_attempts)
@@ -127,7 +129,7 @@ class AwsSession:
             "endpoint_url": self._wiring.endpoint_url,
             "aws_access_key_id": own.get("AWS_ACCESS_KEY_ID", _EMULATOR_CREDENTIAL),
             "aws_secret_access_key": own.get("AWS_SECRET_ACCESS_KEY", _EMULATOR_CREDENTIAL),
-            "config": _config(retries, proxies={}, s3={"addressing_style": "path"}),
+            "config": self._config(retries, proxies={}, s3={"addressing_style": "path"}),
         }
 
     def _cloud_values(self, service: str) -> dict[str, Any]:
@@ -138,8 +140,11 @@ class AwsSession:
             "aws_access_key_id": env.get("AWS_ACCESS_KEY_ID") or None,
             "aws_secret_access_key": env.get("AWS_SECRET_ACCESS_KEY") or None,
             "aws_session_token": env.get("AWS_SESSION_TOKEN") or None,
-            "config": _config(env),
+            "config": self._config(env),
         }
+
+    def _config(self, env: Mapping[str, str], **more: Any) -> Any:
+        return _config(env, max_pool_connections=self._connections, **more)
 
 
 def _emulator_session() -> Any:

@@ -26,8 +26,10 @@ from mlstacks_dagster.sweep.inventory.verdict import ClusterFact
 
 __all__ = ["SharedClients", "connect"]
 
-_CONNECTIONS = 10  # to one host; botocore drops those that are more
-_REGIONS_PER_CLIENT = 8  # botocore keeps connections to 10 hosts
+_CONNECTIONS = 32  # to one host
+# EC2 is asked a dozen times in a region, and botocore keeps connections to 10 hosts. What is
+# asked once or twice has little to keep: one client does for all regions.
+_REGIONS_PER_CLIENT = {"ec2": 8}
 _GLOBAL_SERVICES = frozenset({"iam", "route53"})
 _region: ContextVar[str] = ContextVar("region", default="")
 
@@ -49,7 +51,8 @@ def connect(
     no region; no ``regions`` means all that the account has switched on. An alias that may not
     be read counts as none. Raises :class:`MlstacksError` when the account can't be asked.
     """
-    make_client = SharedClients(AwsSession(wiring, environment, max_attempts=1), home_region)
+    session = AwsSession(wiring, environment, max_attempts=1, connections=_CONNECTIONS)
+    make_client = SharedClients(session, home_region)
     caller = Caller(make_client, time.monotonic, sleep)
     with aws_calls("asking whose credentials these are", home_region):
         account = caller.call(home_region, "sts", "get_caller_identity")["Account"]
@@ -87,7 +90,9 @@ class SharedClients:
     def __call__(self, service: str, region: str) -> Client:
         """Return a client that has nothing but the operations."""
         with self._lock:
-            group = self._places.setdefault(region, len(self._places)) // _REGIONS_PER_CLIENT
+            place = self._places.setdefault(region, len(self._places))
+        size = _REGIONS_PER_CLIENT.get(service)
+        group = place // size if size else 0
         shared = self._memo.once(f"{service}|{group}", lambda: self._make(service))
         return _InRegion(shared, region)
 

@@ -130,6 +130,18 @@ def test_one_client_serves_all_regions(service: str, operation: str, host: str) 
         assert url.startswith(f"https://{host.format(region)}/")
 
 
+def test_a_service_that_is_asked_often_has_a_client_for_few_regions() -> None:
+    """One that keeps a connection to each; others would take longer to make than they save."""
+    clients = SharedClients(Offline(CLOUD), "eu-west-1")
+    regions = [f"eu-fake-{number}" for number in range(17)]
+
+    def behind(service: str) -> list[int]:
+        return [id(clients(service, region)._shared.client) for region in regions]
+
+    assert [behind("eks").count(client) for client in dict.fromkeys(behind("eks"))] == [17]
+    assert [behind("ec2").count(client) for client in dict.fromkeys(behind("ec2"))] == [8, 8, 1]
+
+
 def test_what_is_global_goes_to_its_own_endpoint() -> None:
     session = Offline(CLOUD)
     with pytest.raises(NotSentError):
