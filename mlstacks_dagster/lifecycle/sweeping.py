@@ -73,15 +73,18 @@ class Sweeper:
     ) -> SweepPlan:
         """List an account, decide, and write the plan into the ledger; deletes nothing.
 
-        No ``regions`` means all, in the sandbox those that stacks there have used. Raises
+        No ``regions`` means all, in the sandbox those that stacks there have used; with some,
+        what has no region and may be used in others isn't planned. Raises
         :class:`~mlstacks_dagster.errors.MlstacksError` when the account can't be opened; a list
         that fails is part of the plan.
         """
-        policy = policy or Policy()
+        policy, partial = policy or Policy(), bool(regions)
         if self.target == "sandbox":
             regions = regions or self._sandbox_regions()
         cloud = self._open(account, self._wiring, regions)
         snapshot = cloud.snapshot(progress=self.progress)
+        scope = snapshot.scope.model_copy(update={"partial": partial})
+        snapshot = snapshot.model_copy(update={"scope": scope})
         provider, name = snapshot.scope.provider, snapshot.scope.account
         known = with_clusters(gather(self.ledger, provider, name), cloud)
         # Other stacks' leftovers are counted too, whichever stack was asked for.

@@ -20,7 +20,7 @@ from mlstacks_dagster.sweep.inventory.claims import (
 )
 from mlstacks_dagster.sweep.inventory.data import RETAINED, data_classes, is_data
 from mlstacks_dagster.sweep.inventory.handlers import Kind
-from mlstacks_dagster.sweep.inventory.model import Item, Ref, Snapshot
+from mlstacks_dagster.sweep.inventory.model import GLOBAL, Item, Ref, Snapshot
 from mlstacks_dagster.sweep.inventory.times import duration, moment
 from mlstacks_dagster.sweep.inventory.verdict import (
     Code,
@@ -249,6 +249,9 @@ def _rule_container(case: _Case) -> Verdict | None:
 def _rule_users_seen(case: _Case) -> Verdict | None:
     kind = case.context.kinds.get(case.item.ref.type)
     held_by = () if kind is None else kind.held_by
+    if held_by and case.context.scope.partial and case.item.ref.region == GLOBAL:
+        reason = "it has no region, and what may use it in others was not looked for"
+        return case.verdict("unknown", reason)
     if held_by and not case.context.listed(case.item.ref.region, held_by):
         return case.verdict("unknown", "what may use it could not be listed")
     return None

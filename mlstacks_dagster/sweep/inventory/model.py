@@ -26,12 +26,16 @@ class _Model(BaseModel):
 
 
 class Scope(_Model):
-    """An account (AWS) or project (GCP), and the regions to look at; ``alias`` is for people."""
+    """An account (AWS) or project (GCP), and the regions to look at; ``alias`` is for people.
+
+    ``partial``: there may be other regions, with things that use what has no region.
+    """
 
     provider: Provider
     account: str
     alias: str = ""
     regions: tuple[str, ...] = ()
+    partial: bool = False
 
 
 class Ref(_Model):

@@ -98,6 +98,17 @@ def test_a_plan_for_one_stack_counts_the_leftovers_of_others_too(sweeps: SweepWo
     assert known["iam:role", "global", "role"].sweeps == 2
 
 
+def test_a_sweep_of_some_regions_leaves_what_others_may_use(sweeps: SweepWorld) -> None:
+    leftover(sweeps)
+    role = sweeps.cloud.kinds["iam:role"]
+    held = replace(role, held_by=("ec2:instance",))
+    sweeps.cloud.kinds = {**sweeps.cloud.kinds, "iam:role": held}
+    assert going(sweeps.sweeper.plan(AWS)) == {"vm", "role"}
+    some = sweeps.sweeper.plan(AWS, regions=sweeps.cloud.scope.regions)
+    assert (going(some), some.scope.partial) == ({"vm"}, True)
+    assert sweeps.sweeper.delete(AWS, some.hash, "lab").complete
+
+
 def test_live_and_foreign_things_are_neither_planned_nor_counted(sweeps: SweepWorld) -> None:
     sweeps.add("iam:role", "live", sweeps.marks(sweeps.deployed()))
     sweeps.add("iam:role", "theirs", {})

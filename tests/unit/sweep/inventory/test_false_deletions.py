@@ -58,6 +58,22 @@ def test_what_has_no_region_waits_for_the_lists_of_all_regions(
     ]
 
 
+def test_what_has_no_region_waits_while_not_all_regions_are_looked_at() -> None:
+    cloud = FakeCloud(
+        [item("iam:profile", "profile"), item("iam:role", "role"), item("ec2:vpc", "vpc")]
+    )
+    cloud.kinds = {**KINDS, PROFILE.type: PROFILE}
+    seen = cloud.snapshot()
+    scope = seen.scope.model_copy(update={"partial": True})
+    plan = make_plan(
+        seen.model_copy(update={"scope": scope}), cloud.kinds, knowledge(), POLICY, NOW
+    )
+    assert going(plan) == {"role", "vpc"}
+    (said,) = (e.verdict for e in plan.others if e.ref.id == "profile")
+    assert said.decision == "unknown"
+    assert "what may use it in others was not looked for" in said.reason
+
+
 def test_what_iam_would_not_refuse_to_delete_is_held_by_all_that_may_need_it() -> None:
     assert "ec2:instance" in AWS["iam:instance-profile"].held_by
     assert {"eks:cluster", "iam:instance-profile"} <= set(AWS["iam:role"].held_by)
