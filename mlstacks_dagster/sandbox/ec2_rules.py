@@ -4,8 +4,8 @@ moto deletes almost anything, so a teardown in the wrong order would pass agains
 the cloud. :func:`enforce` puts a check before the delete calls, answering with the cloud's error
 codes, and lets go afterwards of what moto forgets to release (a NAT gateway's interface).
 
-moto makes no network interfaces for load balancers and EKS clusters; what they hold in the cloud
-(subnets, security groups, public addresses) is read from them.
+moto makes no network interfaces for load balancers, EKS clusters and the homes of a SageMaker
+domain; what they hold in the cloud (subnets, security groups, public addresses) is read from them.
 """
 
 from __future__ import annotations
@@ -229,6 +229,8 @@ def _holders(ec2: Any) -> Iterator[_Holder]:
         )
         for nodes in _all(cluster.nodegroups):
             yield _Holder(nodes.nodegroup_name, frozenset(nodes.subnets or ()), frozenset(), None)
+    for domain in _all(getattr(_sibling(ec2, "sagemaker"), "domains", {})):
+        yield _Holder(domain.id, frozenset(domain.subnet_ids or ()), frozenset(), None)
 
 
 def _sibling(ec2: Any, service: str) -> Any:

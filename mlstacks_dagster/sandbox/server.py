@@ -145,10 +145,12 @@ def _load(gate: Gate, kube: socket.socket, folder: Path) -> None:
         from .caching import keep_lookups  # noqa: PLC0415
         from .corrections import correct  # noqa: PLC0415
         from .ec2_rules import enforce  # noqa: PLC0415
+        from .sagemaker_rules import enforce as enforce_sagemaker  # noqa: PLC0415
 
         keep_lookups()
         correct()
         enforce()
+        enforce_sagemaker()
         from .kube.sandbox_server import SandboxKube  # noqa: PLC0415
 
         SandboxKube(kube, {ACCESS_KEY_ID: SECRET_ACCESS_KEY}).install(folder)
