@@ -230,7 +230,8 @@ def _holders(ec2: Any) -> Iterator[_Holder]:
         for nodes in _all(cluster.nodegroups):
             yield _Holder(nodes.nodegroup_name, frozenset(nodes.subnets or ()), frozenset(), None)
     for domain in _all(getattr(_sibling(ec2, "sagemaker"), "domains", {})):
-        yield _Holder(domain.id, frozenset(domain.subnet_ids or ()), frozenset(), None)
+        if domain.status != "Deleting":  # its homes go first
+            yield _Holder(domain.id, frozenset(domain.subnet_ids or ()), frozenset(), None)
 
 
 def _sibling(ec2: Any, service: str) -> Any:

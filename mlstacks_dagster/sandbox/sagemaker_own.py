@@ -1,7 +1,7 @@
 """How moto's own domains, feature groups and model packages are deleted, by the cloud's rules.
 
 moto deletes a domain at once with all that is inside, and can't delete the others at all. Each is
-told once more as going before it is gone.
+told once more, as going or by refusing what it holds, before it is gone.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def living_domain(backend: Any, domain_id: str) -> Any:
 
 def _delete_domain(self: Any) -> ActionResult:
     backend, wanted = self.sagemaker_backend, self._get_param("DomainId")
-    domain = living_domain(backend, wanted)
-    inside = (t for t in shelf_of(backend).all() if t.fields.get("DomainId") == wanted)
-    refuse_held("Domain", domain.arn, (t for t in inside if t.state != DELETED))
+    domain, shelf = living_domain(backend, wanted), shelf_of(backend)
+    inside = (t for t in shelf.all() if t.fields.get("DomainId") == wanted)
+    refuse_held(shelf, "Domain", domain.arn, (t for t in inside if t.state != DELETED))
     domain.status = DELETING
     return EmptyResult()
 
@@ -92,7 +92,10 @@ def _delete_package_group(self: Any) -> ActionResult:
     group = backend.model_package_groups.get(name)
     if group is None:
         raise ValidationError(f"ModelPackageGroup {name} does not exist.")
-    if any(p.model_package_group_name == name for p in list(backend.model_packages.values())):
+    packages = list(backend.model_packages.values())
+    inside = [package for package in packages if package.model_package_group_name == name]
+    if inside:
+        _let_go(backend.model_packages, inside, "model_package_status")
         raise ConflictException(
             f"Model Package Group {group.arn} cannot be deleted because it still contains Model "
             "Packages."

@@ -3,7 +3,7 @@
 moto deletes a domain with all that is inside, can't delete model packages and feature groups, and
 has no users, spaces, apps and MLflow servers at all. :func:`enforce` adds these calls, refuses to
 delete what something else needs, with the cloud's error codes, and lets things go in the cloud's
-steps: told once more as Deleting, then gone.
+steps: told once more, as Deleting or by refusing, then gone.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _deletes(sort: Sort) -> Method:
         thing = shelf.get(sort, params)
         if thing is None:
             raise missing(sort, params)
-        refuse_held(sort.noun, thing.arn, _inside(shelf, thing))
+        refuse_held(shelf, sort.noun, thing.arn, _inside(shelf, thing))
         shelf.delete(thing)
         return ActionResult({f"{sort.noun}Arn": thing.arn})
 

@@ -1,7 +1,7 @@
 """What moto's SageMaker lacks: what is inside of a domain, and MLflow servers.
 
-What is deleted is told once more, as Deleting, and is gone then. An app stays as Deleted for a
-day, as in the cloud.
+What is deleted is told once more, as Deleting or by refusing what it holds, and is gone then. An
+app stays as Deleted for a day, as in the cloud.
 """
 
 from __future__ import annotations
@@ -201,9 +201,10 @@ def missing(sort: Sort, params: Params, *, described: bool = False) -> Exception
     return ResourceNotFound(f"{sort.noun} [{named}] does not exist.")
 
 
-def refuse_held(noun: str, arn: str, inside: Iterable[Thing]) -> None:
-    """Refuse to delete a thing when anything is left inside."""
+def refuse_held(shelf: Shelf, noun: str, arn: str, inside: Iterable[Thing]) -> None:
+    """Refuse to delete a thing when anything is left inside; tells what."""
     for held in inside:
+        shelf.tell(held)
         raise ResourceInUseException(
             f"Unable to delete {noun} [{arn}] because {held.sort.noun}(s) are associated with it."
         )

@@ -1,7 +1,7 @@
 """Plants what an EKS cluster's stack and its controllers leave, with what a sweep must find of it.
 
-The rows are those of the design's table of leftovers. What the emulator can't hold or delete (10c,
-the apps that a SageMaker domain waits for) is left out, and tested elsewhere.
+The rows are those of the design's table of leftovers. What the emulator can't hold or delete (10c)
+is left out, and tested elsewhere.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from typing import Any
 
 from mlstacks_dagster.sweep.inventory.model import Ref
 from tests.integration.eks_ground import ACCOUNT, Ground, Owner, Planted, pairs, policy
+from tests.integration.eks_sagemaker import plant_domain, plant_registries, plant_serving
 
 __all__ = ["ClusterNetwork", "plant_balancers", "plant_network", "plant_stack"]
-
-_SOMEBODY = f"arn:aws:iam::{ACCOUNT}:role/somebody"
 
 
 class ClusterNetwork:
@@ -54,8 +53,8 @@ def plant_stack(home: Ground, other: Ground, owner: Owner) -> Planted:
     planted.plain |= plant_network(home, owner, network)
     planted.plain |= _interfaces(home, owner, network)
     planted.plain |= _identity(home, owner) | _logs(home, owner) | _events(home, owner)
-    planted.plain |= _sagemaker(other, owner)
-    planted.data |= _notebooks(other, owner)
+    planted.plain |= plant_serving(other, owner)
+    planted.data |= plant_registries(other, owner)
     planted.data |= _data_network(home, owner) | _volumes(home, owner) | _stores(other, owner)
     planted.plain.add(home.volume({**owner.marks("delete"), **owner.of_cluster}))
     return planted
@@ -156,7 +155,7 @@ def _interfaces(ground: Ground, owner: Owner, network: ClusterNetwork) -> set[Re
 
 
 def _data_network(ground: Ground, owner: Owner) -> set[Ref]:
-    """Rows 7 and 8, in a VPC that their data keeps: file system and database."""
+    """Rows 7 and 8, and of 20 the domain, in a VPC that their data keeps."""
     marks, efs, rds = owner.marks(), ground.client("efs"), ground.client("rds")
     vpc = ground.vpc(marks)
     subnets = [ground.subnet(vpc, marks, number) for number in (3, 4)]
@@ -189,6 +188,7 @@ def _data_network(ground: Ground, owner: Owner) -> set[Ref]:
         ground.ref("efs:file-system", made["FileSystemId"]),
         ground.ref("rds:subnet-group", name),
         ground.ref("rds:instance", name),
+        plant_domain(ground, owner.cluster, marks, vpc, subnets),
         *(ground.ref("ec2:network-interface", t["NetworkInterfaceId"]) for t in targets),
     }
 
@@ -261,42 +261,6 @@ def _stores(ground: Ground, owner: Owner) -> set[Ref]:
         ground.ref("ecr:repository", f"{name}-images"),
         ground.ref("kms:key", key["KeyMetadata"]["KeyId"]),
     }
-
-
-def _sagemaker(ground: Ground, owner: Owner) -> set[Ref]:
-    """Row 20: an endpoint with its configuration, model and log, and a pipeline."""
-    sagemaker, name, tags = ground.client("sagemaker"), owner.cluster, pairs(owner.marks())
-    sagemaker.create_model(
-        ModelName=name,
-        PrimaryContainer={"Image": f"{ACCOUNT}.dkr.ecr.{ground.region}.amazonaws.com/x:1"},
-        ExecutionRoleArn=_SOMEBODY,
-        Tags=tags,
-    )
-    sagemaker.create_pipeline(
-        PipelineName=name,
-        PipelineDefinition="{}",
-        RoleArn=_SOMEBODY,
-        ClientRequestToken=name.ljust(32, "x"),
-        Tags=tags,
-    )
-    variant = {"VariantName": "all", "ModelName": name, "InitialInstanceCount": 1}
-    served = [{**variant, "InstanceType": "ml.m5.large"}]
-    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=served, Tags=tags)
-    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name, Tags=tags)
-    kinds = ("endpoint", "endpoint-config", "model", "pipeline")
-    logs = ground.logs(f"/aws/sagemaker/Endpoints/churn-{owner.stack_id[-4:]}", owner.marks())
-    return {logs, *(ground.ref(f"sagemaker:{kind}", name) for kind in kinds)}
-
-
-def _notebooks(ground: Ground, owner: Owner) -> set[Ref]:
-    """Of row 20 what holds data: a notebook, which must be stopped first."""
-    ground.client("sagemaker").create_notebook_instance(
-        NotebookInstanceName=owner.cluster,
-        InstanceType="ml.t3.medium",
-        RoleArn=_SOMEBODY,
-        Tags=pairs(owner.marks()),
-    )
-    return {ground.ref("sagemaker:notebook-instance", owner.cluster)}
 
 
 def _events(ground: Ground, owner: Owner) -> set[Ref]:

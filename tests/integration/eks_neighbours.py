@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from mlstacks_dagster.sweep.inventory.model import Ref
 from tests.integration.eks_ground import Ground, Owner
+from tests.integration.eks_sagemaker import plant_domain, plant_packages
 
 __all__ = ["Neighbours", "plant_neighbours"]
 
@@ -40,6 +41,7 @@ def _strangers(ground: Ground, strangers: Owner) -> set[Ref]:
     """Another installation's, with a stack of the same id."""
     marks, name = strangers.marks("delete"), f"theirs-{strangers.stack_id}"
     vpc = ground.vpc(marks, "10.9.0.0/16")
+    subnet = ground.subnet_of(vpc, "10.9.1.0/24", 1, marks)
     tags = {**marks, **strangers.of_cluster}
     group = ground.group(vpc, f"k8s-elb-{strangers.cluster}", tags)
     secret = ground.client("secretsmanager").create_secret(
@@ -47,7 +49,10 @@ def _strangers(ground: Ground, strangers: Owner) -> set[Ref]:
     )
     return {
         vpc,
+        subnet,
         group,
+        plant_domain(ground, name, marks, vpc, [subnet]),
+        plant_packages(ground, f"{strangers.cluster}-theirs", marks),
         ground.address(marks),
         ground.volume(tags),
         ground.targets(name[:32], vpc, {**marks, **strangers.of_balancers}),

@@ -6,6 +6,7 @@ own disk and interface) is left out, and so is what is deleted or will be.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -142,6 +143,18 @@ _REGIONAL = (
         "NotebookInstances",
         "NotebookInstanceName",
     ),
+    _List(
+        "sagemaker:feature-group",
+        "list_feature_groups",
+        "FeatureGroupSummaries",
+        "FeatureGroupName",
+    ),
+    _List(
+        "sagemaker:mlflow-tracking-server",
+        "list_mlflow_tracking_servers",
+        "TrackingServerSummaries",
+        "TrackingServerName",
+    ),
     _List("logs:log-group", "describe_log_groups", "logGroups", "logGroupName"),
     _List("secretsmanager:secret", "list_secrets", "SecretList", "ARN"),
     _List("acm:certificate", "list_certificates", "CertificateSummaryList", "CertificateArn"),
@@ -173,6 +186,8 @@ def everything(grounds: Sequence[Ground]) -> dict[Ref, Raw]:
     for ground in grounds:
         found.update(_listed(ground, (*_EC2, *_REGIONAL)))
         found.update(_others(ground))
+        found.update(_studios(ground))
+        found.update(_packages(ground))
     return found
 
 
@@ -219,3 +234,35 @@ def _others(ground: Ground) -> Iterator[tuple[Ref, Raw]]:
         raw = kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"]
         if raw["KeyState"] != "PendingDeletion":
             yield ground.ref("kms:key", key["KeyId"]), raw
+
+
+def _studios(ground: Ground) -> Iterator[tuple[Ref, Raw]]:
+    """Yield SageMaker's domains, each with all that is inside."""
+    sagemaker, inside = ground.client("sagemaker"), defaultdict[str, list[Raw]](list)
+    for operation, key in (
+        ("list_user_profiles", "UserProfiles"),
+        ("list_spaces", "Spaces"),
+        ("list_apps", "Apps"),
+    ):
+        answer = getattr(sagemaker, operation)(MaxResults=100)
+        assert not answer.get("NextToken"), f"the witness reads one page of {key}"
+        for raw in answer[key]:
+            if raw["Status"] != "Deleted":
+                inside[raw["DomainId"]].append(raw)
+    for raw in sagemaker.list_domains()["Domains"]:
+        ref = ground.ref("sagemaker:domain", raw["DomainId"])
+        yield ref, {**raw, "inside": inside.pop(raw["DomainId"], [])}
+    assert not inside, "what was inside of a domain outlived it"
+
+
+def _packages(ground: Ground) -> Iterator[tuple[Ref, Raw]]:
+    """Yield groups of model packages, each with its versions."""
+    sagemaker, versions = ground.client("sagemaker"), defaultdict[str, list[Raw]](list)
+    found = sagemaker.list_model_packages(ModelPackageType="Versioned", MaxResults=100)
+    for raw in found["ModelPackageSummaryList"]:
+        versions[raw["ModelPackageGroupName"]].append(raw)
+    for raw in sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"]:
+        name = raw["ModelPackageGroupName"]
+        ref = ground.ref("sagemaker:model-package-group", name)
+        yield ref, {**raw, "versions": versions.pop(name, [])}
+    assert not versions, "versions of a model outlived their group"

@@ -112,7 +112,7 @@ class World:
         self, policy: Policy | None = None, open_with: CloudOpener | None = None
     ) -> SweepPlan:
         sweeper = self.sweeper(open_with)
-        return sweeper.plan(AWS, regions=self.regions, policy=policy)
+        return sweeper.plan(AWS, policy=policy)
 
     def delete(self, plan: SweepPlan, open_with: CloudOpener | None = None) -> DeleteReport:
         return self.sweeper(open_with).delete(AWS, plan.hash, ALIAS, by="ada")
