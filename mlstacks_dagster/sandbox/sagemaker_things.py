@@ -29,7 +29,8 @@ __all__ = [
     "shelf_of",
 ]
 
-DELETING, DELETED = "Deleting", "Deleted"
+DELETING = "Deleting"
+DELETED = "Deleted"
 
 _DAY = 86_400.0
 _PAGE = 10
