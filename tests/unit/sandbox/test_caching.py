@@ -17,7 +17,7 @@ from moto.ec2.models import EC2Backend
 from moto.ec2.models.core import TaggedEC2Resource
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from mlstacks_dagster.sandbox.caching import _once_each, keep_lookups
+from mlstacks_dagster.sandbox.caching import _once_a_class, _once_each, keep_lookups
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +76,27 @@ def test_a_description_that_cannot_be_loaded_is_asked_for_again() -> None:
     with pytest.raises(OSError, match="disk"):
         once("eks", "service-2")
     assert once("eks", "service-2") == {"metadata": {}}
+
+
+def test_a_class_is_read_once_until_it_is_given_more() -> None:
+    class Answers:
+        def list_one(self) -> None: ...
+
+    class Own(Answers):
+        def list_two(self) -> None: ...
+
+    read: list[type] = []
+
+    def names_of(of: type) -> list[str]:
+        read.append(of)
+        return [name for name in dir(of) if name.startswith("list_")]
+
+    names = _once_a_class(names_of)
+    assert names(Own) == names(Own) == ["list_one", "list_two"]
+    assert read == [Own]
+    setattr(Answers, "list_three", lambda _self: None)  # noqa: B010 - typed by mypy
+    assert names(Own) == ["list_one", "list_three", "list_two"]
+    assert names(Answers) == ["list_one", "list_three"]
 
 
 def test_services_are_found_as_before() -> None:
