@@ -201,7 +201,7 @@ def _config(env: Mapping[str, str], **more: Any) -> Any:
                 int(attempts) if attempts.isdecimal() and int(attempts) else _DEFAULT_MAX_ATTEMPTS
             ),
         },
-        user_agent_extra="mlstacks-dagster",
+        user_agent="mlstacks-dagster",  # botocore puts its own together anew for each call
         **more,
     )
 
