@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 from typing import Any
 
@@ -91,6 +92,21 @@ def test_nothing_of_a_listing_that_failed_half_way_is_shown() -> None:
     snapshot = cloud_of(FakeClients(answer)).snapshot(["ec2:volume"])
     assert snapshot.items == ()
     assert [(row.status, row.count) for row in snapshot.coverage] == [("failed", 0)]
+
+
+def test_garbage_is_collected_as_usual_again_after_a_listing() -> None:
+    usual, meanwhile = gc.get_threshold(), []
+
+    def tell(_line: str) -> None:
+        meanwhile.append(gc.get_threshold())
+        raise InterruptedError
+
+    cloud = cloud_of(FakeClients())
+    with pytest.raises(InterruptedError):
+        cloud.snapshot(["ec2:volume"], tell)
+    assert meanwhile[0] > usual == gc.get_threshold()
+    cloud.snapshot(["ec2:volume"])
+    assert gc.get_threshold() == usual
 
 
 def test_a_type_that_is_not_known_is_not_listed() -> None:
