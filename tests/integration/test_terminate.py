@@ -141,7 +141,10 @@ def _suspended(home: Path) -> Iterator[None]:
         if terraform is not None:
             with suppress(psutil.NoSuchProcess):
                 terraform.suspend()
-                return terraform
+                # One that has just ended takes the signal too, until its parent knows.
+                known = (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
+                wait_for(lambda: terraform.status() in known, "Terraform to halt")
+                return terraform if terraform.status() == psutil.STATUS_STOPPED else None
         return None
 
     terraform = wait_for(suspend, "a Terraform to hold still")
