@@ -12,6 +12,8 @@ from mlstacks_dagster.settings import Settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from sensor_world import World
+
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
@@ -34,3 +36,10 @@ def site(settings: Settings) -> Site:
 def instance() -> Iterator[dg.DagsterInstance]:
     with dg.instance_for_test() as made:
         yield made
+
+
+@pytest.fixture
+def world(site: Site, instance: dg.DagsterInstance) -> Iterator[World]:
+    made = World(site, instance)
+    yield made
+    made.ledger.close()
