@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
+import sys
 import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +16,7 @@ import click
 if TYPE_CHECKING:
     from mlstacks_dagster.settings import Settings
 
-__all__ = ["command"]
+__all__ = ["command", "hints"]
 
 _EXAMPLE = "aws-quickstart"
 
@@ -20,7 +26,7 @@ def command() -> None:
     """Deploy the quickstart example into the sandbox and show where to look."""
     from mlstacks_dagster.cli.deploy import deploy_file
     from mlstacks_dagster.cli.sandbox import ensure_started
-    from mlstacks_dagster.settings import Settings, data_root
+    from mlstacks_dagster.settings import Settings, data_root, process_environment
 
     settings = Settings.load()
     began = time.monotonic()
@@ -30,10 +36,27 @@ def command() -> None:
     entry = deploy_file(file, sandbox=True)
     _print_outputs(settings, entry.name)
     click.echo(f"\nDone in {time.monotonic() - began:.0f} s. Look around:\n")
-    click.echo("  make ui                              Dagster's UI: the graph, the run, its logs")
-    click.echo(f"  mlstacks-dagster status {entry.name}")
-    click.echo('  eval "$(mlstacks-dagster sandbox env)"  then any AWS client')
-    click.echo(f"  mlstacks-dagster destroy {entry.name}     take it down again")
+    for line in hints(entry.name, sys.argv[0], process_environment()):
+        click.echo(f"  {line}")
+
+
+def hints(stack: str, called: str, environ: Mapping[str, str]) -> list[str]:
+    """Return what to look at next, as commands that work where the demo was started.
+
+    ``called`` is the path of this program, as its process was started.
+    """
+    program = Path(called).name
+    if shutil.which(program, path=environ.get("PATH")) != str(Path(called).absolute()):
+        program = shlex.quote(os.path.relpath(called))
+    home = environ.get("MLSTACKS_HOME")
+    lines = [f"export MLSTACKS_HOME={shlex.quote(str(Path(home).absolute()))}"] if home else []
+    return [
+        *lines,
+        f"{program} ui --sandbox           # Dagster's UI: the graph, the run, its logs",
+        f"{program} status {stack}",
+        f'eval "$({program} sandbox env)"  # then any AWS client',
+        f"{program} destroy {stack}     # take it down again",
+    ]
 
 
 def _ensure_helm(settings: Settings) -> None:

@@ -7,6 +7,7 @@ location. It is private (a stack's environment may be in it) and removed with th
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Collection, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
@@ -79,8 +80,12 @@ def pin_path(settings: Settings, run_id: str) -> Path:
     return settings.runs_dir / f"{run_id}.pin.json"
 
 
+@functools.lru_cache(maxsize=1)
 def pinned_definitions(path: str) -> dg.Definitions:
-    """Return the definitions pinned at ``path``; step processes call this."""
+    """Return the definitions pinned at ``path``; step processes call this, through Dagster twice.
+
+    A path has a run's id in it, and one run writes it once.
+    """
     return PinnedRun.model_validate_json(Path(path).read_bytes()).definitions()
 
 

@@ -103,6 +103,22 @@ def test_deploy_again_drift_and_destroy_are_runs_that_dagster_shows(settings: Se
     assert left == [], "pins, progress files and alive files go with their runs"
 
 
+def test_what_a_step_imports_was_imported_by_the_server_that_it_is_forked_from(
+    settings: Settings, tmp_path: Path
+) -> None:
+    program = (
+        "import sys, pathlib, mlstacks_dagster.defs.preload;"
+        "pathlib.Path(sys.argv[1]).write_text('\\n'.join(sys.modules))"
+    )
+    server, step = tmp_path / "server", tmp_path / "step"
+    subprocess.run([sys.executable, "-c", program, str(server)], check=True)
+    unit = {"network": {"modules": str(step)}}
+    assert run(settings, LaunchRequest("deploy", entry_of("demo", unit))).success
+    later = set(step.read_text().splitlines()) - set(server.read_text().splitlines())
+    heavy = {n for n in later if n.partition(".")[0] in ("dagster", "mlstacks_dagster", "upath")}
+    assert heavy == set()
+
+
 def test_a_failed_unit_is_named_with_its_error_and_only_it_is_retried(settings: Settings) -> None:
     broken = entry_of("demo", {"network": {}, "bucket": {"needs": ["network"], "fail": "no quota"}})
     result = run(settings, LaunchRequest("deploy", broken))

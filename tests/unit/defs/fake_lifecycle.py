@@ -4,13 +4,14 @@ A stack is a JSON file ``{"name": ..., "units": {unit: {"needs": [...], ...}}}``
 does is said by its variables: ``hold`` (works until the file ``go`` is there), ``fail`` (text),
 ``refuse`` (text), ``transient`` (how often it fails at first). ``engine`` is the unit's engine;
 ``health`` and ``endpoints`` are what a check finds, ``blind`` (text) fails it. What happened is
-appended to ``journal.jsonl``.
+appended to ``journal.jsonl``; ``modules`` (a path) gets the names of what its process has imported.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,8 @@ def _behave(job: Any, settings: Settings, report: Any) -> None:
             raise RefusedError(said["refuse"], remedy="ask first")
     finally:
         _note(settings, job, "end")
+        if said.get("modules"):
+            Path(said["modules"]).write_text("\n".join(sys.modules))
     report.milestone(f"{job.unit}: done")
     report.progress(Progress(unit=job.unit, phase="apply", done=1, total=1, state="done"))
 
