@@ -6,6 +6,12 @@ import os
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no failure. CI asks for hypothesis's own profile "ci": the same examples each
+# time, so that a change is judged by what it changed; all others look for new ones.
+settings.register_profile("no_deadline", deadline=None)
+settings.load_profile("no_deadline")
 
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TERM", "USER", "CI", "COVERAGE_FILE")
 _KEPT_PREFIXES = ("PYTEST_", "PYTHON", "SSL_", "MLSTACKS_TEST_")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mlstacks_dagster.catalog.graph import find_cycle, topological_order
@@ -19,7 +19,6 @@ def acyclic(draw: st.DrawFn) -> dict[str, set[str]]:
     }
 
 
-@settings(deadline=None)  # a busy machine is no bug
 @given(acyclic())
 def test_every_node_comes_once_and_after_what_it_needs(edges: dict[str, set[str]]) -> None:
     order = topological_order(edges)
@@ -28,7 +27,6 @@ def test_every_node_comes_once_and_after_what_it_needs(edges: dict[str, set[str]
         assert all(order.index(other) < order.index(node) for other in before)
 
 
-@settings(deadline=None)
 @given(acyclic(), st.integers())
 def test_the_order_does_not_depend_on_how_the_graph_was_written(
     edges: dict[str, set[str]], seed: int
@@ -38,7 +36,6 @@ def test_the_order_does_not_depend_on_how_the_graph_was_written(
     assert topological_order({n: edges[n] for n in names}) == topological_order(edges)
 
 
-@settings(deadline=None)
 @given(acyclic())
 def test_the_reversed_order_suits_the_reversed_edges(edges: dict[str, set[str]]) -> None:
     """What is deployed last is destroyed first: dependents go before what they need."""
@@ -48,7 +45,6 @@ def test_the_reversed_order_suits_the_reversed_edges(edges: dict[str, set[str]])
         assert all(teardown.index(user) < teardown.index(node) for user in users)
 
 
-@settings(deadline=None)
 @given(acyclic())
 def test_among_the_ready_the_first_by_name_goes_first(edges: dict[str, set[str]]) -> None:
     done: set[str] = set()
@@ -58,13 +54,11 @@ def test_among_the_ready_the_first_by_name_goes_first(edges: dict[str, set[str]]
         done.add(node)
 
 
-@settings(deadline=None)
 @given(acyclic())
 def test_a_graph_without_a_cycle_has_none(edges: dict[str, set[str]]) -> None:
     assert find_cycle(edges) == ()
 
 
-@settings(deadline=None)
 @given(acyclic(), st.data())
 def test_a_cycle_is_found_and_follows_edges(
     edges: dict[str, set[str]], data: st.DataObject

@@ -3,7 +3,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mlstacks_dagster.catalog.hcl import HclError, literal, read_blocks
@@ -129,7 +129,6 @@ def test_broken_text_is_refused_with_its_line(text: str, line: int, words: str) 
     assert caught.value.line == line
 
 
-@settings(deadline=None)  # a busy machine is no bug
 @given(st.text(alphabet=st.sampled_from('ab ="{}[]()$%<\\\n#/*-E1.,'), max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
     with suppress(HclError):

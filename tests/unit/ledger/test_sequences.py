@@ -125,5 +125,5 @@ class UnitLife(RuleBasedStateMachine):
             assert not self.ledger.destroy_finished(self.stack_id)
 
 
-UnitLife.TestCase.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)
+UnitLife.TestCase.settings = settings(max_examples=20, stateful_step_count=20)
 TestUnitLife = UnitLife.TestCase

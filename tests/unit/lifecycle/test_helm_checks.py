@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -211,7 +212,11 @@ def test_a_release_that_is_not_there_or_not_deployed_is_a_problem(site: Site) ->
 
 def test_a_pod_that_does_not_come_up_is_a_problem(site: Site) -> None:
     site.add(pod("example.org/never-ready:1"))
-    assert "example.org/never-ready:1" in "".join(site.problems())
+    deadline = time.monotonic() + 60
+    while not (said := "".join(site.problems())) or "ContainersNotReady" in said:
+        assert time.monotonic() < deadline, said  # the cluster needs a moment to pull it in vain
+        time.sleep(0.05)
+    assert "example.org/never-ready:1" in said
 
 
 def test_a_custom_resource_that_is_not_ready_is_a_problem(site: Site) -> None:

@@ -59,7 +59,7 @@ def canonical(values: object) -> str:
 
 
 @given(VARIABLES, VARIABLES)
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=60)
 def test_the_hash_differs_exactly_when_the_variables_do(
     first: dict[str, Any], second: dict[str, Any]
 ) -> None:
@@ -68,7 +68,7 @@ def test_the_hash_differs_exactly_when_the_variables_do(
 
 
 @given(VARIABLES)
-@hypothesis_settings(max_examples=40, deadline=None)
+@hypothesis_settings(max_examples=40)
 def test_the_hash_does_not_depend_on_the_order_of_keys(values: dict[str, Any]) -> None:
     assert hash_of(values=dict(reversed(values.items()))) == hash_of(values=values)
 
@@ -188,9 +188,7 @@ def test_the_digest_sees_every_change(module: Path, change: str) -> None:
     first=st.dictionaries(st.sampled_from(["a.tf", "b.tf", "c/a.tf"]), st.binary(max_size=4)),
     second=st.dictionaries(st.sampled_from(["a.tf", "b.tf", "c/a.tf"]), st.binary(max_size=4)),
 )
-@hypothesis_settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_two_modules_have_one_digest_exactly_when_their_files_are_the_same(
     tmp_path_factory: pytest.TempPathFactory, first: dict[str, bytes], second: dict[str, bytes]
 ) -> None:

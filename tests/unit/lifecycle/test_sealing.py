@@ -39,7 +39,7 @@ def test_a_sealed_plan_holds_neither_names_nor_values(settings: Settings) -> Non
 
 
 @given(st.dictionaries(st.text(min_size=1), st.text(), max_size=4))
-@hypothesis_settings(max_examples=50, deadline=None)
+@hypothesis_settings(max_examples=50)
 def test_unsealing_gives_back_what_was_sealed(
     tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]
 ) -> None:

@@ -98,7 +98,7 @@ def test_a_name_cut_to_look_whole_proves_nothing() -> None:
     assert LIVE.name in found.hint
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     uids=st.lists(st.text("0123456789abcdef", min_size=16, max_size=16), min_size=2, max_size=2,
                   unique=True),
