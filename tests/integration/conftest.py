@@ -14,6 +14,7 @@ from mlstacks_dagster.settings import Settings
 from tests.integration.account import Account
 from tests.integration.kube_tools import installed_tools
 from tests.integration.stacks import Cli
+from tests.integration.terraform_bench import Bench, running_in
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -75,3 +76,11 @@ def sandbox(tmp_path: Path, shared_mirror: Path, helm: Path) -> Iterator[Sandbox
         )
     finally:
         stop(settings)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """A bench for Terraform's engine; whatever a failed test left running in it is ended."""
+    yield Bench(tmp_path)
+    for process in running_in(tmp_path):
+        process.kill()
