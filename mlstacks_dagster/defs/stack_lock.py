@@ -16,7 +16,7 @@ from pathlib import Path
 from mlstacks_dagster.lifecycle import locks
 from mlstacks_dagster.settings import Settings
 
-__all__ = ["alive_path", "hold_run", "hold_stacks", "lock_path", "stack_holder"]
+__all__ = ["alive_path", "hold_run", "hold_stacks", "lock_path"]
 
 
 def lock_path(settings: Settings, stack: str) -> Path:
@@ -27,11 +27,6 @@ def lock_path(settings: Settings, stack: str) -> Path:
 def alive_path(settings: Settings, run_id: str) -> Path:
     """Return the file that a run's process keeps locked while it lives."""
     return settings.runs_dir / f"{run_id}.alive"
-
-
-def stack_holder(settings: Settings, stack: str) -> dict[str, str] | None:
-    """Return the run that works on a stack (``run``, ``pid``, ``since``), or None."""
-    return locks.holder(lock_path(settings, stack))
 
 
 @contextmanager

@@ -18,8 +18,9 @@ from mlstacks_dagster.defs import names
 from mlstacks_dagster.defs.instance import open_instance
 from mlstacks_dagster.defs.launch import LaunchRequest, LaunchResult, launch
 from mlstacks_dagster.defs.reconcile import reconcile
-from mlstacks_dagster.defs.stack_lock import stack_holder
+from mlstacks_dagster.defs.stack_lock import lock_path
 from mlstacks_dagster.errors import InputError
+from mlstacks_dagster.lifecycle import locks
 from mlstacks_dagster.lifecycle.models import Progress, StackEntry
 from mlstacks_dagster.settings import Settings
 
@@ -173,7 +174,7 @@ def test_ctrl_c_cancels_the_run_and_leaves_no_lock(settings: Settings) -> None:
     assert not result["success"]
     assert result["units"]["bucket"]["outcome"] == "skipped"
     assert [e["what"] for e in journal(settings)] == ["begin", "end"]
-    assert stack_holder(settings, "demo") is None
+    assert locks.holder(lock_path(settings, "demo")) is None
     with open_instance(settings) as instance:
         record = instance.get_run_by_id(result["run_id"])
         assert record is not None
@@ -186,7 +187,7 @@ def test_a_killed_run_frees_its_lock_and_is_closed_by_the_next(settings: Setting
     os.kill(process.pid, signal.SIGKILL)
     process.wait(30)
     (settings.home / "go").touch()
-    assert stack_holder(settings, "demo") is None
+    assert locks.holder(lock_path(settings, "demo")) is None
     with open_instance(settings) as instance:
         [dead] = instance.get_runs()
         assert dead.status == dg.DagsterRunStatus.STARTED

@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from mlstacks_dagster.defs.launch import LaunchRequest, launch
-from mlstacks_dagster.defs.stack_lock import stack_holder
+from mlstacks_dagster.defs.stack_lock import lock_path
 from mlstacks_dagster.defs.ui import running_ui, serve_ui
 from mlstacks_dagster.defs.ui_services import UiState
+from mlstacks_dagster.lifecycle import locks
 from mlstacks_dagster.settings import Settings
 
 FAKES = Path(__file__).parents[1] / "unit" / "defs"
@@ -189,7 +190,7 @@ def test_simultaneous_runs_of_one_stack_queue_and_survive_the_loss_of_its_file(u
     assert ui.ended(ui.launch("a-b", "network")) == "SUCCESS"
     statuses = sorted(ui.run(run)["status"] for run in runs)
     assert statuses == ["QUEUED", "QUEUED", "STARTED"]
-    assert stack_holder(ui.settings, "demo") is not None
+    assert locks.holder(lock_path(ui.settings, "demo")) is not None
     (ui.settings.home / "go").touch()
     assert [ui.ended(run) for run in runs] == ["SUCCESS"] * 3
     mine = [e for e in journal(ui.settings) if e["stack"] == "demo"]
@@ -223,7 +224,7 @@ def test_terminate_ends_the_step_and_frees_the_stack(ui: Ui) -> None:
     ui.post("mutation($id: String!) { terminateRun(runId: $id) { __typename } }", id=run)
     assert ui.ended(run) == "CANCELED"
     assert [e["what"] for e in journal(ui.settings) if e["stack"] == "held"] == ["begin", "end"]
-    wait(lambda: stack_holder(ui.settings, "held") is None)
+    wait(lambda: locks.holder(lock_path(ui.settings, "held")) is None)
 
 
 def test_a_run_of_the_command_line_is_shown_with_its_job(ui: Ui) -> None:

@@ -6,8 +6,9 @@ import dagster as dg
 import pytest
 
 from mlstacks_dagster.defs.reconcile import reconcile
-from mlstacks_dagster.defs.stack_lock import alive_path, hold_run, hold_stacks, stack_holder
+from mlstacks_dagster.defs.stack_lock import alive_path, hold_run, hold_stacks, lock_path
 from mlstacks_dagster.errors import StackBusyError
+from mlstacks_dagster.lifecycle import locks
 from mlstacks_dagster.settings import Settings
 
 
@@ -19,7 +20,7 @@ def test_a_second_run_waits_says_for_whom_and_gives_up(settings: Settings) -> No
 
     naps: list[float] = []
     with hold_stacks(settings, ["b", "a"], "run-1", on_wait):
-        holder = stack_holder(settings, "a")
+        holder = locks.holder(lock_path(settings, "a"))
         assert holder is not None
         assert holder["run"] == "run-1"
         hurried = Settings(home=settings.home, stacks_dir=settings.stacks_dir, lock_timeout=0.0)
@@ -29,7 +30,7 @@ def test_a_second_run_waits_says_for_whom_and_gives_up(settings: Settings) -> No
         ):
             pass
     assert waited == ["a:run-1"]
-    assert stack_holder(settings, "a") is None
+    assert locks.holder(lock_path(settings, "a")) is None
 
 
 def test_the_wait_ends_when_the_first_run_does(settings: Settings) -> None:
@@ -40,7 +41,7 @@ def test_the_wait_ends_when_the_first_run_does(settings: Settings) -> None:
         first.__exit__(None, None, None)
 
     with hold_stacks(settings, ["a"], "run-2", lambda *_: None, nap):
-        holder = stack_holder(settings, "a")
+        holder = locks.holder(lock_path(settings, "a"))
         assert holder is not None
         assert holder["run"] == "run-2"
 
