@@ -45,7 +45,7 @@ def deploy_file(
     """Deploy the stack of ``file`` and print what was done; exits with 1 when the run failed."""
     from mlstacks_dagster.catalog.loading import load_plan
     from mlstacks_dagster.cli.running import prepare_target, run_and_report
-    from mlstacks_dagster.defs.launch import LaunchRequest
+    from mlstacks_dagster.defs.requests import LaunchRequest
     from mlstacks_dagster.ledger.store import Ledger
     from mlstacks_dagster.lifecycle.due import refuse_ended
     from mlstacks_dagster.lifecycle.snapshot import stack_entry

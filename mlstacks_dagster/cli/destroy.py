@@ -38,7 +38,7 @@ def command(
     """
     from mlstacks_dagster.cli.running import run_and_report
     from mlstacks_dagster.cli.stacks import find_entry
-    from mlstacks_dagster.defs.launch import LaunchRequest
+    from mlstacks_dagster.defs.requests import LaunchRequest
     from mlstacks_dagster.ledger.store import Ledger
     from mlstacks_dagster.lifecycle.destroy import refuse_protected
     from mlstacks_dagster.settings import Settings

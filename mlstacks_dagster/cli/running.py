@@ -11,7 +11,8 @@ import click
 from mlstacks_dagster.cli.common import print_json, print_table
 
 if TYPE_CHECKING:
-    from mlstacks_dagster.defs.launch import LaunchRequest, LaunchResult
+    from mlstacks_dagster.defs.launch import LaunchResult
+    from mlstacks_dagster.defs.requests import LaunchRequest
     from mlstacks_dagster.lifecycle.models import Progress
     from mlstacks_dagster.settings import Settings
 

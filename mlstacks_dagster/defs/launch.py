@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import dagster as dg
 from dagster._core.execution.api import create_execution_plan, execute_run
@@ -25,37 +25,21 @@ from mlstacks_dagster.defs.instance import open_instance
 from mlstacks_dagster.defs.origin import remote_job_origin
 from mlstacks_dagster.defs.pinned import PinnedRun, pin_path, reconstructable
 from mlstacks_dagster.defs.reconcile import reconcile
+from mlstacks_dagster.defs.requests import LaunchRequest
 from mlstacks_dagster.defs.results import UnitResult, run_error, unit_results
 from mlstacks_dagster.defs.site import LIFECYCLE, Site
 from mlstacks_dagster.defs.stack_lock import hold_run
 from mlstacks_dagster.defs.steps import TAG_REPLAN, TAG_TARGET
 from mlstacks_dagster.engines.forkserver import warm
-from mlstacks_dagster.engines.wiring import Target
 from mlstacks_dagster.errors import InputError
-from mlstacks_dagster.lifecycle.models import Progress, StackEntry, StackSnapshot
+from mlstacks_dagster.lifecycle.models import Progress, StackSnapshot
 from mlstacks_dagster.lifecycle.progress import read_progress
 from mlstacks_dagster.settings import Settings
 
-__all__ = ["LaunchRequest", "LaunchResult", "UnitResult", "launch"]
+__all__ = ["LaunchResult", "UnitResult", "launch"]
 
 _JOBS = {"deploy": names.DEPLOY_JOB, "destroy": names.TEARDOWN_JOB, "drift": names.DRIFT_JOB}
 _FOLLOW_SECONDS = 0.1
-
-
-@dataclass(frozen=True)
-class LaunchRequest:
-    """What to run on one stack.
-
-    ``units`` None means all. ``target`` matters for a stack that isn't deployed yet; None means
-    what the settings say. A destroy counts as confirmed: the caller has asked.
-    """
-
-    kind: Literal["deploy", "destroy", "drift"]
-    entry: StackEntry
-    units: tuple[str, ...] | None = None
-    target: Target | None = None
-    replan: bool = False
-    reason: str = "manual"
 
 
 @dataclass(frozen=True)

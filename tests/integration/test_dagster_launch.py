@@ -16,8 +16,9 @@ import pytest
 
 from mlstacks_dagster.defs import names
 from mlstacks_dagster.defs.instance import open_instance
-from mlstacks_dagster.defs.launch import LaunchRequest, LaunchResult, launch
+from mlstacks_dagster.defs.launch import LaunchResult, launch
 from mlstacks_dagster.defs.reconcile import reconcile
+from mlstacks_dagster.defs.requests import LaunchRequest
 from mlstacks_dagster.defs.stack_lock import lock_path
 from mlstacks_dagster.errors import InputError
 from mlstacks_dagster.lifecycle import locks

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from mlstacks_dagster.defs.launch import LaunchRequest, launch
+from mlstacks_dagster.defs.launch import launch
+from mlstacks_dagster.defs.requests import LaunchRequest
 from mlstacks_dagster.defs.stack_lock import lock_path
 from mlstacks_dagster.defs.ui import running_ui, serve_ui
 from mlstacks_dagster.defs.ui_services import UiState

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
+import textwrap
 
 import pytest
 
@@ -297,3 +300,26 @@ def test_a_deploy_after_the_ttl_is_over_is_refused_before_a_run(terminal: Termin
     assert said.code == 2
     assert "stack old has come to its end" in said.err
     assert [r.entry.name for r in terminal.launch.requests] == ["demo"]
+
+
+@pytest.mark.parametrize("verb", ["deploy", "destroy"])
+def test_the_server_for_steps_is_started_before_dagster_is_imported(
+    terminal: Terminal, verb: str
+) -> None:
+    path = terminal.stack()
+    terminal.deployed(path)
+    program = """
+        import sys
+        from mlstacks_dagster.engines import forkserver
+        from mlstacks_dagster.cli.main import main
+
+        def warm(preload):
+            sys.exit(str("dagster" in sys.modules))
+
+        forkserver.warm = warm
+        main()
+    """
+    argv = [sys.executable, "-c", textwrap.dedent(program), verb, "-f", str(path)]
+    argv += ["-y"] if verb == "destroy" else []
+    done = subprocess.run(argv, check=False, capture_output=True, text=True)
+    assert (done.stderr.strip(), done.stdout) == ("False", "")

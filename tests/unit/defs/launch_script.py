@@ -13,7 +13,8 @@ from typing import Any
 
 import fake_lifecycle
 
-from mlstacks_dagster.defs.launch import LaunchRequest, launch
+from mlstacks_dagster.defs.launch import launch
+from mlstacks_dagster.defs.requests import LaunchRequest
 from mlstacks_dagster.settings import Settings
 
 
