@@ -50,7 +50,11 @@ def test_the_demo_is_seen_and_torn_down_in_a_browser(
 def _the_demo_says_what_it_did(text: str, units: set[str]) -> None:
     ended = dict(re.findall(r"^(\w+) +(\w+)$", text, re.MULTILINE))
     assert {unit: ended.get(unit) for unit in units} == dict.fromkeys(units, "applied")
-    for said in ("artifact_store_s3.bucket_name = ", "cluster.cluster_endpoint = ", "make ui"):
+    for said in (
+        "artifact_store_s3.bucket_name = ",
+        "cluster.cluster_endpoint = ",
+        " ui --sandbox",
+    ):
         assert said in text
 
 
