@@ -275,7 +275,8 @@ def _rule_age(case: _Case) -> Verdict | None:
         reason = f"left over for {duration(age)}; the grace is {duration(grace)}"
         return case.verdict("keep", reason, "young")
     if sweeps < case.policy.min_sweeps:
-        reason = f"seen in {sweeps} of the {case.policy.min_sweeps} sweeps that are needed"
+        needed = f"{case.policy.min_sweeps} sweeps that are needed"
+        reason = f"seen in {sweeps} of the {needed}; those within 15 minutes are one"
         return case.verdict("keep", reason, "young")
     return None
 

@@ -57,7 +57,8 @@ def test_however_old_it_is_one_sweep_is_not_enough(sweeps: SweepWorld) -> None:
     sweeps.pass_days(30)
     sweeps.add("iam:role", "role", marks)
     first = sweeps.sweeper.plan(AWS)
-    too_few = "seen in 1 of the 2 sweeps that are needed"
+    minutes = COUNTS_AFTER // 60
+    too_few = f"seen in 1 of the 2 sweeps that are needed; those within {minutes} minutes are one"
     assert first.others[0].verdict.reason == too_few
     # Listed again at once, and again, it is still the same sweep.
     for _ in range(2):
