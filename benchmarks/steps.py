@@ -3,7 +3,9 @@
 Eight assets in a chain that do nothing: one run each with Dagster's executors (spawned processes,
 its default; forked from a server; in the run's own process, which is also what threads of it would
 cost) and with ours, which runs a stack of eight units whose lifecycle does nothing. Counted is
-from the first step's start to the last one's end, by eight. ``--json`` prints one line.
+from the first step's start to the last one's end, by eight. Each run has a process of its own:
+Python has one fork server a process, with the modules that the first asked for. ``--json`` prints
+one line, ``--run NAME`` the seconds of one run of that executor.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -19,6 +22,7 @@ import dagster as dg
 
 STEPS = 8
 ROUNDS = 3
+NAMES = ("spawn", "forkserver", "ours", "in_process")
 
 
 def chain() -> list[dg.AssetsDefinition]:
@@ -67,7 +71,8 @@ def ours(home: Path) -> float:
     import bench_lifecycle
 
     from mlstacks_dagster.defs.instance import open_instance
-    from mlstacks_dagster.defs.launch import LaunchRequest, launch
+    from mlstacks_dagster.defs.launch import launch
+    from mlstacks_dagster.defs.requests import LaunchRequest
     from mlstacks_dagster.settings import Settings
 
     url = f"sqlite:///{home / 'ledger.db'}"
@@ -89,21 +94,27 @@ def per_step(instance: dg.DagsterInstance, run_id: str) -> float:
     return (max(moments) - min(moments)) / STEPS
 
 
+def measured(name: str) -> float:
+    """Return the seconds of a step in one run, in a process of its own."""
+    argv = [sys.executable, __file__, "--run", name]
+    return float(subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--run", choices=NAMES, metavar="NAME")
     options = parser.parse_args()
-    here = str(Path(__file__).parent)
-    sys.path.insert(0, here)
-    os.environ["PYTHONPATH"] = os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])
-    figures = {}
-    for name in ("spawn", "forkserver", "ours", "in_process"):
-        found = []
-        for _ in range(ROUNDS):
-            with tempfile.TemporaryDirectory() as folder:
-                home = Path(folder)
-                found.append(ours(home) if name == "ours" else dagsters(name, home))
-        figures[name] = round(sorted(found)[ROUNDS // 2], 2)
+    if options.run:
+        here = str(Path(__file__).parent)
+        sys.path.insert(0, here)
+        os.environ["PYTHONPATH"] = os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])
+        with tempfile.TemporaryDirectory() as folder:
+            home = Path(folder)
+            print(ours(home) if options.run == "ours" else dagsters(options.run, home))
+        return
+    found = {name: sorted(measured(name) for _ in range(ROUNDS)) for name in NAMES}
+    figures = {name: round(seconds[ROUNDS // 2], 2) for name, seconds in found.items()}
     if options.json:
         print(json.dumps(figures))
         return
