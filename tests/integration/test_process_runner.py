@@ -44,6 +44,9 @@ time.sleep(0.4)
 pathlib.Path("interrupts").write_text(str(count))
 print("saved", flush=True)
 """
+UNTIL_TOLD = GRACEFUL.replace(
+    "time.sleep(0.4)", 'while not pathlib.Path("go").exists():\n    time.sleep(0.02)'
+)
 
 
 def eventually(condition: Callable[[], object], what: str) -> object:
@@ -294,12 +297,14 @@ def test_a_caller_in_a_thread_can_cancel(folder):
 
 
 def test_a_second_interrupt_does_not_cut_the_clean_up_short(folder):
-    starter = Starter(folder, GRACEFUL)
+    starter = Starter(folder, UNTIL_TOLD)
     starter.until("ready")
     starter.process.send_signal(signal.SIGINT)
     eventually(lambda: starter.record().interrupted, "the child's interrupt")
     starter.process.send_signal(signal.SIGINT)
     starter.process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)  # to be hit by them; when it is slow, they hit it later
+    (folder / "go").touch()
     starter.process.wait(WAIT_SECONDS)
     assert (folder / "interrupts").read_text() == "1"
     assert starter.said.split() == ["ready", "saved", "interrupted"]
@@ -331,12 +336,18 @@ def test_a_child_outlives_its_killed_starter_and_is_interrupted_and_awaited(fold
 
 
 def test_an_orphan_that_was_interrupted_before_is_only_awaited(folder):
-    starter = Starter(folder, GRACEFUL.replace("time.sleep(0.4)", "time.sleep(1.5)"))
+    starter = Starter(folder, UNTIL_TOLD)
     starter.until("ready")
     starter.process.send_signal(signal.SIGINT)
     eventually(lambda: starter.record().interrupted, "the child's interrupt")
     starter.kill()
-    assert ProcessRunner().settle(folder / "child.json", print).awaited
+
+    def tell_and_sleep(seconds: float) -> None:
+        (folder / "go").touch()
+        time.sleep(seconds)
+
+    runner = ProcessRunner(sleep=tell_and_sleep)
+    assert runner.settle(folder / "child.json", print).awaited
     assert (folder / "interrupts").read_text() == "1"
 
 
