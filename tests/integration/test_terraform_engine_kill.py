@@ -93,11 +93,14 @@ class Starter:
 
 
 def test_terraform_survives_its_starter_and_loses_nothing(bench, tmp_path):
-    (bench.module / "main.tf").write_text(SLOW)
+    told = tmp_path / "go"
+    until_told = f"until [ -e {told} ]; do sleep 0.1; done"
+    (bench.module / "main.tf").write_text(SLOW.replace("sleep 2", until_told))
     starter = Starter(bench)
     pid = starter.until("Provisioning with")
     starter.kill()
     assert psutil.pid_exists(pid)
+    told.touch()
     eventually(lambda: not running_in(tmp_path), "terraform's own end")
     workspace = bench.engine.stage(bench.request(), on_event=bench.events.append)
     assert workspace.settled.found
@@ -109,7 +112,7 @@ def test_terraform_survives_its_starter_and_loses_nothing(bench, tmp_path):
 
 
 def test_a_terraform_without_its_starter_is_stopped_before_the_next_one(bench, tmp_path):
-    (bench.module / "main.tf").write_text(SLOW)
+    (bench.module / "main.tf").write_text(SLOW.replace("sleep 2", "sleep 20"))
     starter = Starter(bench)
     starter.until("Provisioning with")
     starter.kill()
@@ -121,7 +124,7 @@ def test_a_terraform_without_its_starter_is_stopped_before_the_next_one(bench, t
 
 
 def test_a_killed_terraform_leaves_a_readable_state_and_no_process(bench, tmp_path):
-    (bench.module / "main.tf").write_text(SLOW)
+    (bench.module / "main.tf").write_text(SLOW.replace("sleep 2", "sleep 20"))
     starter = Starter(bench)
     pid = starter.until("Provisioning with")
     os.kill(pid, signal.SIGKILL)

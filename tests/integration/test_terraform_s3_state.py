@@ -19,7 +19,7 @@ from mlstacks_dagster.engines.tf_stage import UnitRequest
 from mlstacks_dagster.engines.tools import find_terraform
 from mlstacks_dagster.engines.wiring import Wiring, load_wiring
 from mlstacks_dagster.errors import CommandError, StateLockedError
-from tests.integration.test_terraform_engine import SLOW, eventually
+from tests.integration.terraform_bench import SLOW, eventually
 
 KEY = "s1/unit/terraform.tfstate"
 
