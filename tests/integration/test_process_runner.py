@@ -45,7 +45,8 @@ pathlib.Path("interrupts").write_text(str(count))
 print("saved", flush=True)
 """
 UNTIL_TOLD = GRACEFUL.replace(
-    "time.sleep(0.4)", 'while not pathlib.Path("go").exists():\n    time.sleep(0.02)'
+    "time.sleep(0.4)",
+    'pathlib.Path("hit").touch()\nwhile not pathlib.Path("go").exists():\n    time.sleep(0.02)',
 )
 
 
@@ -339,7 +340,9 @@ def test_an_orphan_that_was_interrupted_before_is_only_awaited(folder):
     starter = Starter(folder, UNTIL_TOLD)
     starter.until("ready")
     starter.process.send_signal(signal.SIGINT)
-    eventually(lambda: starter.record().interrupted, "the child's interrupt")
+    # The record says so first: a starter that is killed between the two leaves a child without it.
+    eventually((folder / "hit").exists, "the child's interrupt")
+    assert starter.record().interrupted
     starter.kill()
 
     def tell_and_sleep(seconds: float) -> None:
