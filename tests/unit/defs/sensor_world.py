@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from fake_lifecycle import entry_of
 
 from mlstacks_dagster.defs import names
@@ -74,10 +75,12 @@ class World:
             for name, entry in self.entries.items()
             if entry.plan
         }
+        teardown = next((j for j in definitions.jobs or () if j.name == "teardown"), None)
+        assert teardown is None or isinstance(teardown, UnresolvedAssetJobDefinition)
         made = TeardownSensors(
             snapshot=StackSnapshot(stacks=tuple(self.entries.values())),
             site=self.site,
-            job=next((j for j in definitions.jobs or () if j.name == "teardown"), None),  # type: ignore[arg-type]
+            job=teardown,
             keys=keys,
             clock=lambda: self.now,
             uptime=lambda: self.now - self.set_by,
@@ -93,7 +96,8 @@ class World:
         result = found(context)
         assert isinstance(result, dg.SensorResult)
         self.cursors[sensor] = result.cursor
-        self.events = list(result.asset_events)  # type: ignore[arg-type]
+        self.events = [e for e in result.asset_events if isinstance(e, dg.AssetCheckEvaluation)]
+        assert len(self.events) == len(result.asset_events)
         self.notes = (result.skip_reason and result.skip_reason.skip_message) or ""
         return list(result.run_requests or ())
 

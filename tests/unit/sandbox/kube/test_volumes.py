@@ -48,6 +48,12 @@ def phase(api: Api, url: str) -> str:
     return str(api.get(url).get("status", {}).get("phase"))
 
 
+def use_a_volume_of_the_driver(eks: Api) -> None:
+    deploy_program(eks, CSI)
+    eks.post(CLAIMS, a_claim(storageClassName="gp2"))
+    use_claim(eks)
+
+
 class TestLocalVolumes:
     def test_a_claim_waits_for_a_pod_and_the_pod_for_the_claim(self, api: Api) -> None:
         api.post(CLAIMS, a_claim())
@@ -149,26 +155,20 @@ class TestCloudVolumes:
     def test_the_driver_doesnt_know_the_cluster_unless_told(
         self, eks: Api, cloud: FakeCloud
     ) -> None:
-        deploy_program(eks, CSI)
-        eks.post(CLAIMS, a_claim(storageClassName="gp2"))
-        use_claim(eks)
+        use_a_volume_of_the_driver(eks)
         (volume,) = cloud.volumes.values()
         assert not [key for key in volume.tags if key.startswith("kubernetes.io/cluster/")]
         assert (volume.kind, volume.encrypted) == ("gp2", False)
 
     def test_a_volume_goes_with_its_claim(self, eks: Api, cloud: FakeCloud) -> None:
-        deploy_program(eks, CSI)
-        eks.post(CLAIMS, a_claim(storageClassName="gp2"))
-        use_claim(eks)
+        use_a_volume_of_the_driver(eks)
         eks.delete(f"{CORE}/pods/user")
         eks.delete(f"{CLAIMS}/data")
         eks.settle()
         assert (cloud.volumes, eks.names(VOLUMES)) == ({}, [])
 
     def test_a_volume_stays_once_the_driver_has_gone(self, eks: Api, cloud: FakeCloud) -> None:
-        deploy_program(eks, CSI)
-        eks.post(CLAIMS, a_claim(storageClassName="gp2"))
-        use_claim(eks)
+        use_a_volume_of_the_driver(eks)
         eks.delete(f"{SYSTEM_APPS}/{CSI}")
         eks.delete(f"{CORE}/pods/user")
         eks.settle()
